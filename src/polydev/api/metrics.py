@@ -1,0 +1,20 @@
+"""Prometheus metrics of the HTTP side, in the process's default registry."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS: Final = Counter(
+    "polydev_http_requests", "Answered requests.", ("method", "route", "status")
+)
+REQUEST_SECONDS: Final = Histogram(
+    "polydev_http_request_seconds", "Time to the end of the answer.", ("method", "route")
+)
+STREAMS: Final = Gauge("polydev_streams_open", "Open live streams.", ("kind",))
+STREAM_BYTES: Final = Counter(
+    "polydev_stream_bytes", "Bytes relayed on live streams.", ("kind", "direction")
+)
+POOL_WARM: Final = Gauge("polydev_pool_warm_machines", "Browser machines that are warm.")
+POOL_SIZE: Final = Gauge("polydev_pool_wanted_machines", "Browser machines to keep warm.")

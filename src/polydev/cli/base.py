@@ -1,0 +1,85 @@
+"""What every command shares: the ``--json`` switch, and running something async."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import click
+import typer
+import typer.core
+
+from polydev.cli.failures import Failure, explain, report
+
+if TYPE_CHECKING:
+    from polydev.cli.client import Api
+
+T = TypeVar("T")
+
+_JSON_KEY: Final = "polydev.json"
+
+
+def _remember_json(context: typer.Context, value: bool) -> bool:
+    # Shared with the outermost context, which reports errors.
+    context.meta[_JSON_KEY] = value
+    return value
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON instead of text.", callback=_remember_json),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+class Group(typer.core.TyperGroup):
+    """The outermost group: every error of every command ends here."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, SystemExit):
+            raise
+        except click.Abort:
+            failure = explain(KeyboardInterrupt())
+        except BrokenPipeError:
+            # The reader of our output has seen enough (`| head`).
+            raise typer.Exit(0) from None
+        except (Exception, KeyboardInterrupt) as error:
+            failure = _innermost(error)
+        report(failure, as_json=bool(ctx.meta.get(_JSON_KEY)))
+        raise typer.Exit(int(failure.exit)) from None
+
+
+def _innermost(error: BaseException) -> Failure:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return explain(error)
+
+
+def group(help_text: str) -> typer.Typer:
+    """A group of commands, such as `polydev sessions`."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def with_api(work: Callable[[Api], Awaitable[T]]) -> T:
+    """Run ``work`` with a connection to the person's server."""
+    from polydev.cli.client import Api
+    from polydev.cli.profile import load_profile
+
+    async def connected() -> T:
+        async with Api(load_profile()) as api:
+            return await work(api)
+
+    return asyncio.run(connected())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone; without a terminal the answer is no."""
+    if not yes:
+        typer.confirm(question, abort=True, err=True)

@@ -1,0 +1,1 @@
+"""Chromium as the agent drives it: through the debugging pipe, never a port."""

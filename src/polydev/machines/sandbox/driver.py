@@ -1,0 +1,278 @@
+"""`SandboxDriver`: the machine contract on bubblewrap."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from polydev.domain.machine import Channel, MachineKind, MachineSpec
+from polydev.egress.policy import EgressPolicy
+from polydev.errors import MachineError, MachineGone
+from polydev.guest.protocol import AGENT_SOCKET, DISPLAY_SOCKET, MachineConfig
+from polydev.machines import cgroups
+from polydev.machines.driver import Driver, DriverState, Exited, Finding, Leftover, Running
+from polydev.machines.hostile_socket import connect_hostile
+from polydev.machines.processes import ProcessRef, end_process, wait_gone
+from polydev.machines.sandbox.console import read_end
+from polydev.machines.sandbox.host_check import check_host
+from polydev.machines.sandbox.keeper import KeeperConfig
+from polydev.machines.sandbox.layout import MachinePaths
+from polydev.machines.sandbox.root import Shared, bwrap_argv, data_files
+from polydev.machines.sandbox.uids import free_uid, lease_of
+
+_SOCKETS = {Channel.AGENT: Path(AGENT_SOCKET).name, Channel.DISPLAY: Path(DISPLAY_SOCKET).name}
+_SUPERVISOR = "/opt/polydev/agent/bin/supervisor"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """What the driver needs of the settings."""
+
+    state_dir: Path
+    shared: Shared
+    egress: EgressPolicy
+    ca_bundle: str
+    """PEM text: the system's certificates and the extra ones."""
+    extra_ca: str | None
+    browser_sandbox: bool
+    uid_base: int
+    uid_count: int
+
+
+class SandboxDriver(Driver):
+    name: ClassVar[str] = "sandbox"
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self._options = options
+        self._cgroups = cgroups.detect()
+        self._own_users = os.geteuid() == 0
+        self._uid_lock = asyncio.Lock()
+        self._reapers: set[asyncio.Task[int]] = set()
+
+    def _paths(self, machine_id: str) -> MachinePaths:
+        return MachinePaths(self._options.state_dir, machine_id)
+
+    async def start(self, spec: MachineSpec) -> DriverState:
+        paths = self._paths(spec.machine_id)
+        existed = paths.folder.exists()
+        try:
+            uid = await self._make_folders(spec, paths)
+            joins = cgroups.create(self._cgroups, spec.incarnation, spec.limits)
+            return await self._start_keeper(spec, paths, uid, joins)
+        except (MachineError, OSError) as error:
+            await cgroups.remove(self._cgroups, spec.incarnation)
+            if not existed:
+                shutil.rmtree(paths.folder, ignore_errors=True)
+            if isinstance(error, MachineError):
+                raise
+            raise MachineError(
+                f"The sandbox could not be made: {error.strerror} ({error.filename}).",
+            ) from error
+
+    async def _make_folders(self, spec: MachineSpec, paths: MachinePaths) -> int | None:
+        machines = paths.folder.parent
+        for folder in (machines.parent, machines):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Machines' users must be able to pass through, not to list.
+            if self._own_users:
+                folder.chmod(0o711)
+        paths.console.parent.mkdir(mode=0o700, exist_ok=True)
+        async with self._uid_lock:
+            uid: int | None = None
+            if paths.folder.exists():
+                uid = lease_of(paths.folder) if self._own_users else None
+            else:
+                if self._own_users:
+                    uid = free_uid(machines, self._options.uid_base, self._options.uid_count)
+                paths.folder.mkdir(mode=0o710)
+                if uid is not None:
+                    os.chown(paths.folder, 0, uid)
+        # Sockets of an earlier incarnation are of no use; the home stays.
+        for folder in (paths.host, paths.egress):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+        wanted = [paths.host, paths.egress]
+        if spec.kind is MachineKind.CLI and not paths.home.exists():
+            paths.home.mkdir(mode=0o700)
+            wanted.append(paths.home)
+        if uid is not None:
+            for folder in wanted:
+                os.chown(folder, uid, uid)
+            # The proxy's socket is for the machine to use, not to replace.
+            os.chown(paths.egress, 0, uid)
+            paths.egress.chmod(0o750)
+        return uid
+
+    async def _start_keeper(
+        self, spec: MachineSpec, paths: MachinePaths, uid: int | None, joins: list[Path]
+    ) -> DriverState:
+        options = self._options
+        config = KeeperConfig(
+            machine_id=spec.machine_id,
+            incarnation=spec.incarnation,
+            uid=uid,
+            bwrap=bwrap_argv(spec, paths, options.shared),
+            command=[_SUPERVISOR],
+            data_files=[
+                [file.path, file.text, file.mode]
+                for file in data_files(
+                    spec, self._machine_config(spec), options.ca_bundle, options.extra_ca
+                )
+            ],
+            egress_policy=options.egress.to_dict(),
+            egress_dir=str(paths.egress),
+            keeper_file=str(paths.keeper_file),
+            console=str(paths.console),
+            egress_log=str(paths.egress_log),
+            cgroup_procs=[str(path) for path in joins],
+            max_processes=spec.limits.processes,
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-m",
+            "polydev.machines.sandbox.keeper",
+            spec.machine_id,
+            spec.incarnation,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        )
+        ref = ProcessRef.of(process.pid)
+        assert ref is not None, "a child that nobody has waited for"  # noqa: S101 - an invariant
+        reaper = asyncio.create_task(process.wait())
+        self._reapers.add(reaper)
+        reaper.add_done_callback(self._reapers.discard)
+        try:
+            assert process.stdin is not None  # noqa: S101 - asked for with PIPE above
+            assert process.stdout is not None  # noqa: S101
+            process.stdin.write(config.to_json())
+            process.stdin.write_eof()
+            async with asyncio.timeout(30):
+                line = await process.stdout.readline()
+            init_pid = _init_pid(line)
+        except BaseException as error:
+            await asyncio.shield(end_process(ref, grace_s=1))
+            if isinstance(error, TimeoutError | ConnectionError):
+                raise MachineError("The sandbox's keeper did not answer.") from error
+            raise
+        state: DriverState = {
+            "machine_id": spec.machine_id,
+            "incarnation": spec.incarnation,
+            "pid": ref.pid,
+            "start_ticks": ref.start_ticks,
+        }
+        init = ProcessRef.of(init_pid)
+        if init is not None:
+            state |= {"init_pid": init.pid, "init_ticks": init.start_ticks}
+        return state
+
+    def _machine_config(self, spec: MachineSpec) -> str:
+        config = MachineConfig(
+            machine_id=spec.machine_id,
+            incarnation=spec.incarnation,
+            role=spec.kind.value,
+            token=spec.agent_token.reveal(),
+            hostname=spec.hostname,
+            width=spec.display.width,
+            height=spec.display.height,
+            extra_ca=self._options.extra_ca is not None,
+            browser_sandbox=self._options.browser_sandbox,
+        )
+        return json.dumps({name: getattr(config, name) for name in MachineConfig.__slots__})
+
+    async def poll(self, state: DriverState) -> Running | Exited:
+        if _keeper(state).alive():
+            return Running()
+        return Exited("its keeper process has ended")
+
+    async def dial(self, state: DriverState, channel: Channel) -> socket.socket:
+        if not _keeper(state).alive():
+            raise MachineGone("The machine is not running.")
+        paths = self._paths(str(state["machine_id"]))
+        try:
+            folder = os.open(paths.host, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise MachineGone("The machine is gone.", detail=str(error)) from None
+        try:
+            return connect_hostile(folder, _SOCKETS[channel])
+        finally:
+            os.close(folder)
+
+    async def stop(self, state: DriverState) -> None:
+        await end_process(_keeper(state), grace_s=5)
+        # Killed hard, a keeper leaves its machine to the kernel: see it gone before saying so.
+        if "init_pid" in state:
+            init = ProcessRef(int(state["init_pid"]), int(state["init_ticks"]))
+            if not await wait_gone(init, timeout_s=10):
+                await end_process(init, grace_s=0.1)
+        await cgroups.remove(self._cgroups, str(state["incarnation"]))
+
+    async def destroy(self, machine_id: str, state: DriverState | None) -> None:
+        paths = self._paths(machine_id)
+        for known in (state, self._state_on_disk(paths)):
+            if known is not None:
+                await self.stop(known)
+        # The home may hold millions of files: not on the event loop.
+        await asyncio.to_thread(shutil.rmtree, paths.folder, True)
+        if paths.folder.exists():
+            raise MachineError(f"The folder of machine {machine_id} could not be removed.")
+
+    def _state_on_disk(self, paths: MachinePaths) -> DriverState | None:
+        """The incarnation that a lost server started, by the keeper's own file."""
+        try:
+            kept = json.loads(paths.keeper_file.read_text())
+            return {
+                "machine_id": paths.machine_id,
+                "incarnation": str(kept["incarnation"]),
+                "pid": int(kept["pid"]),
+                "start_ticks": int(kept["start_ticks"]),
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    async def console(self, machine_id: str, *, max_bytes: int = 65536) -> bytes:
+        return await asyncio.to_thread(read_end, self._paths(machine_id).console, max_bytes)
+
+    async def forget_console(self, machine_id: str) -> None:
+        paths = self._paths(machine_id)
+        for path in (paths.console, paths.egress_log):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    async def leftovers(self, keep: frozenset[str]) -> list[Leftover]:
+        machines = self._options.state_dir / "machines"
+        if not machines.is_dir():
+            return []
+        return [
+            Leftover("machine", entry.name)
+            for entry in sorted(machines.iterdir())
+            if entry.is_dir() and entry.name not in keep
+        ]
+
+    async def remove_leftover(self, leftover: Leftover) -> None:
+        await self.destroy(leftover.name, None)
+
+    async def check_host(self) -> list[Finding]:
+        return await check_host(self._cgroups, own_users=self._own_users)
+
+
+def _keeper(state: DriverState) -> ProcessRef:
+    return ProcessRef(int(state["pid"]), int(state["start_ticks"]))
+
+
+def _init_pid(line: bytes) -> int:
+    """The machine's init, from the keeper's one line of answer."""
+    answer = json.loads(line) if line else {"error": "its keeper ended without a word"}
+    if "error" in answer:
+        raise MachineError(f"The sandbox could not be made: {answer['error']}.")
+    return int(answer["init"])

@@ -1,0 +1,179 @@
+"""The server: all services of one process, in the order in which they need each other."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from polydev.egress.policy import EgressPolicy
+from polydev.errors import SettingsError
+from polydev.guest.ship import build_agent_tree
+from polydev.logs import configure_logging
+from polydev.machines.driver import Driver
+from polydev.machines.manager import MachineManager
+from polydev.machines.sandbox.driver import SandboxDriver, SandboxOptions
+from polydev.machines.sandbox.root import Shared
+from polydev.providers.catalog import Catalog
+from polydev.sessions.credentials import CredentialService
+from polydev.sessions.engine import Engine
+from polydev.sessions.journey import Journey
+from polydev.sessions.runs import RunService
+from polydev.sessions.service import SessionService
+from polydev.sessions.watchers import Watchers
+from polydev.settings import Settings
+from polydev.store.database import Database
+from polydev.store.migrate import upgrade
+from polydev.vault.keyfile import load_or_create
+from polydev.vault.keyring import Keyring
+from polydev.vault.service import Vault
+
+log = structlog.get_logger("polydev.server")
+
+_SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API is made of. One a process."""
+
+    settings: Settings
+    db: Database
+    keyring: Keyring
+    vault: Vault
+    catalog: Catalog
+    machines: MachineManager
+    sessions: SessionService
+    credentials: CredentialService
+    runs: RunService
+
+
+def database_url(settings: Settings) -> str:
+    """Where the tables are: the setting, else a SQLite file in the state directory."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{settings.state_dir / 'polydev.db'}"
+
+
+def make_driver(settings: Settings) -> Driver:
+    """The driver that the settings name, given what all its machines share."""
+    state = settings.state_dir
+    shared = Shared(
+        agent=build_agent_tree(state / "agents"),
+        tools=settings.tools_dir,
+        node=state / "node",
+    )
+    for folder in (shared.tools, shared.node):
+        folder.mkdir(parents=True, exist_ok=True)
+    extra = settings.egress.extra_ca
+    extra_ca = extra.read_text(encoding="ascii") if extra is not None else None
+    try:
+        system_ca = _SYSTEM_CA.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{_SYSTEM_CA} cannot be read; install the ca-certificates package."
+        ) from error
+    sandbox = settings.machines.sandbox
+    return SandboxDriver(
+        SandboxOptions(
+            state_dir=state,
+            shared=shared,
+            egress=EgressPolicy(
+                allow=settings.egress.allow,
+                deny=settings.egress.deny,
+                max_connections=settings.egress.max_connections,
+                max_bytes=settings.egress.max_bytes,
+                resolve_override=settings.egress.testing_resolve_override,
+            ),
+            ca_bundle=system_ca + (extra_ca or ""),
+            extra_ca=extra_ca,
+            browser_sandbox=sandbox.browser_sandbox != "off",
+            uid_base=sandbox.uid_base,
+            uid_count=sandbox.uid_count,
+        )
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """All services, started; at the end stopped, with CLI machines left running.
+
+    Raises:
+        SettingsError, VaultError: something must be mended first; nothing has been touched.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    url = database_url(settings)
+    root_key = load_or_create(settings.key_file)
+    await asyncio.to_thread(upgrade, url)
+    async with contextlib.AsyncExitStack() as undo:
+        db = Database(url)
+        undo.push_async_callback(db.close)
+        keyring = Keyring(root_key)
+        vault = Vault(db, keyring, settings.key_file.parent)
+        catalog = Catalog.load(settings)
+        machines = MachineManager(settings, make_driver(settings), db, keyring)
+        credentials = CredentialService(db, vault, machines, catalog)
+        watchers = Watchers()
+        engine = Engine(settings, db)
+        journey = Journey(settings, db, machines, catalog, vault, credentials, watchers)
+        await machines.reclaim()
+        undo.push_async_callback(engine.close)
+        await engine.start(journey)
+        machines.pool.start()
+        undo.push_async_callback(machines.pool.close)
+        yield Services(
+            settings=settings,
+            db=db,
+            keyring=keyring,
+            vault=vault,
+            catalog=catalog,
+            machines=machines,
+            sessions=SessionService(db, engine, catalog, machines, watchers),
+            credentials=credentials,
+            runs=RunService(db, machines, catalog),
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with its signal handling left to us, so that services stop after it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+
+async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    # FastAPI and the routes take a while to import: not for `polydev --help`.
+    from polydev.api.app import create_app
+
+    configure_logging(settings)
+    async with running(settings) as services:
+        server = _Server(
+            uvicorn.Config(
+                create_app(services),
+                host=settings.api.host,
+                port=settings.api.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+                ws_per_message_deflate=False,
+            )
+        )
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        log.info("server.listening", url=settings.public_url)
+        if ready is not None:
+            ready.set()
+        await server.serve()
+    log.info("server.stopped")

@@ -1,0 +1,1 @@
+"""Sign-in sessions: use cases, the durable workflow, and what can be done with a credential."""

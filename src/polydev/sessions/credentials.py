@@ -1,0 +1,162 @@
+"""What can be done with a stored credential: deliver, prove, revoke; and the receipt."""
+
+from datetime import UTC, datetime
+
+import structlog
+
+from polydev.errors import AgentError, MachineError, NotFound, PolydevError
+from polydev.guest.protocol import ExecRequest
+from polydev.machines.manager import MachineManager
+from polydev.providers.catalog import Catalog
+from polydev.providers.plan import manifest, status_exec
+from polydev.providers.schema import Provider
+from polydev.providers.status import StatusVerdict, judge
+from polydev.sessions.output import collect
+from polydev.store.database import Database
+from polydev.store.records import CredentialRecord, MachineRecord
+from polydev.store.repositories import audit, credentials, receipts, sessions
+from polydev.vault.service import Vault
+
+log = structlog.get_logger("polydev.credentials")
+
+
+class CredentialService:
+    """Every method takes the person; another person's credential does not exist."""
+
+    def __init__(
+        self, db: Database, vault: Vault, machines: MachineManager, catalog: Catalog
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._machines = machines
+        self._catalog = catalog
+
+    async def deliver(self, user_id: str, credential_id: str) -> CredentialRecord:
+        """Write the stored files into the person's CLI machine (started if need be)."""
+        await self._get(user_id, credential_id)
+        machine = await self._machines.cli_machine(user_id)
+        await self.deliver_into(user_id, credential_id, machine)
+        return await self.verify(user_id, credential_id)
+
+    async def deliver_into(self, user_id: str, credential_id: str, machine: MachineRecord) -> None:
+        """The one place where a credential leaves the vault."""
+        credential = await self._get(user_id, credential_id)
+        if machine.user_id != user_id:
+            raise MachineError("This machine is not the person's own.")
+        bundle = await self._vault.get(user_id, credential_id)
+        agent = self._machines.agent(machine)
+        try:
+            await agent.deliver(bundle)
+            await agent.watch(manifest(self._catalog.get(credential.provider)))
+        finally:
+            await agent.close()
+        async with self._db.transaction() as tx:
+            await credentials.set_machine(tx, user_id, credential_id, machine.id)
+            await audit.append(
+                tx,
+                actor=user_id,
+                action="credential.deliver",
+                target=credential_id,
+                data={"machine": machine.id, "version": credential.current_version},
+            )
+
+    async def verify(self, user_id: str, credential_id: str) -> CredentialRecord:
+        """Ask the tool itself, in the CLI machine, whether it is signed in; keep its answer."""
+        credential = await self._get(user_id, credential_id)
+        provider = self._catalog.get(credential.provider)
+        machine = await self._machines.cli_machine(user_id)
+        verdict = await self._ask(machine, provider)
+        async with self._db.transaction() as tx:
+            return await credentials.set_verified(
+                tx,
+                user_id,
+                credential_id,
+                ok=verdict.ok,
+                output=verdict.text,
+                account=verdict.account,
+                plan=verdict.plan,
+            )
+
+    async def _ask(self, machine: MachineRecord, provider: Provider) -> StatusVerdict:
+        request: ExecRequest = status_exec(provider)
+        agent = self._machines.agent(machine)
+        try:
+            answer = await collect(agent.exec(request), max_bytes=request.max_output_bytes)
+        finally:
+            await agent.close()
+        return judge(provider, answer.exit, answer.out, answer.err)
+
+    async def revoke(self, user_id: str, credential_id: str) -> None:
+        """Take the files out of the CLI machine, then erase them in the vault.
+
+        The vault's part is done even if the machine cannot be reached; the files then go when the
+        machine starts next or is destroyed.
+        """
+        credential = await self._get(user_id, credential_id)
+        if credential.machine_id is not None:
+            try:
+                await self._remove_files(user_id, credential)
+            except (AgentError, MachineError, PolydevError):
+                log.exception("credential.files_left", credential_id=credential_id)
+        async with self._db.transaction() as tx:
+            await self._vault.revoke(tx, user_id, credential_id)
+            await audit.append(
+                tx, actor=user_id, action="credential.revoke", target=credential_id, data={}
+            )
+
+    async def _remove_files(self, user_id: str, credential: CredentialRecord) -> None:
+        machine = await self._machines.cli_machine(user_id)
+        agent = self._machines.agent(machine)
+        try:
+            await agent.remove(manifest(self._catalog.get(credential.provider)))
+        finally:
+            await agent.close()
+
+    async def make_receipt(self, session_id: str) -> None:
+        """Record what was captured and where it went, from what the rows say. Idempotent."""
+        async with self._db.transaction() as tx:
+            session = await sessions.any_get(tx, session_id)
+            if session is None or session.credential_id is None:
+                raise PolydevError(f"Session {session_id} has nothing to receipt.")
+            if session.receipt_id is not None:
+                return
+            credential = await credentials.get(tx, session.user_id, session.credential_id)
+            version = await credentials.version(tx, session.user_id, session.credential_id)
+            if credential is None or version is None:
+                raise NotFound(f"There is no credential {session.credential_id}.")
+            provider = self._catalog.get(session.provider)
+            now = datetime.now(UTC).isoformat()
+            body: dict[str, object] = {
+                "provider": session.provider,
+                "account": credential.account,
+                "plan": credential.plan,
+                "version": credential.current_version,
+                "files": [
+                    {"path": file.path, "size": file.size, "mode": f"{file.mode:04o}"}
+                    for file in version.files
+                ],
+                "ciphertext_sha256": version.ciphertext_sha256,
+                "key_id": version.key_id,
+                "browser_machine_id": session.machine_id,
+                "cli_machine_id": session.cli_machine_id,
+                "delivered_at": now,
+                "verified_at": now,
+                "status_command": " ".join(provider.status.command),
+                "status_output": credential.status_output or "",
+                "machine_gone_at": None,
+            }
+            receipt_id = await receipts.insert(
+                tx,
+                user_id=session.user_id,
+                session_id=session_id,
+                credential_id=credential.id,
+                body=body,
+            )
+            await sessions.set_receipt(tx, session_id, receipt_id)
+
+    async def _get(self, user_id: str, credential_id: str) -> CredentialRecord:
+        async with self._db.reading() as tx:
+            record = await credentials.get(tx, user_id, credential_id)
+        if record is None:
+            raise NotFound(f"There is no credential {credential_id}.")
+        return record

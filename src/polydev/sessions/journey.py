@@ -1,0 +1,407 @@
+"""What each step of a sign-in does. The order is in `polydev.sessions.steps`."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from polydev.domain.session import LIVE_STATES, REASON_TEXT, Reason, SessionState
+from polydev.errors import (
+    AgentError,
+    CaptureRefused,
+    Conflict,
+    MachineError,
+    PolydevError,
+    SessionFailed,
+    TooMany,
+    VaultError,
+)
+from polydev.guest.client import AgentClient
+from polydev.guest.protocol import AgentEvent, EventKind, UnitState
+from polydev.machines.manager import MachineManager
+from polydev.providers.catalog import Catalog
+from polydev.providers.identity import identity_of
+from polydev.providers.plan import login_plan, manifest
+from polydev.sessions.credentials import CredentialService
+from polydev.sessions.watchers import Watchers
+from polydev.settings import Settings, Timeouts
+from polydev.store.database import Database
+from polydev.store.records import MachineRecord, SessionRecord
+from polydev.store.repositories import receipts, sessions
+from polydev.vault.service import Vault
+
+log = structlog.get_logger("polydev.journey")
+
+_CANCEL_POLL_S = 1.0
+_CLI_EXIT_GRACE_S = 15.0
+_CRASH_LOOPS = {
+    "agent": Reason.AGENT_CRASH_LOOP,
+    "chromium": Reason.BROWSER_CRASH_LOOP,
+    "display": Reason.DISPLAY_CRASH_LOOP,
+    "wm": Reason.DISPLAY_CRASH_LOOP,
+}
+_TOLD = {
+    EventKind.LOGIN_STARTED,
+    EventKind.PROMPT_ANSWERED,
+    EventKind.URL_OPENED,
+    EventKind.PAGE_SHOWN,
+    EventKind.ASSIST_CLICKED,
+    EventKind.LOGIN_EXITED,
+    EventKind.MANIFEST_SATISFIED,
+    EventKind.BROWSER_RESTARTED,
+}
+"""What the person sees of the agent's events, in the session's timeline."""
+
+
+class Journey:
+    """The steps' bodies and what the workflow asks about a session."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        machines: MachineManager,
+        catalog: Catalog,
+        vault: Vault,
+        credentials: CredentialService,
+        watchers: Watchers,
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._machines = machines
+        self._catalog = catalog
+        self._vault = vault
+        self._credentials = credentials
+        self._watchers = watchers
+
+    @property
+    def timeouts(self) -> Timeouts:
+        return self._settings.timeouts
+
+    # The steps
+
+    async def provision(self, session_id: str) -> None:
+        """A ready browser machine is the session's own."""
+        session = await self._session(session_id)
+        if self._catalog.installed(session.provider) is None:
+            raise SessionFailed(Reason.CLI_MISSING)
+        if session.machine_id is not None:
+            # Run again after a crash: what the first attempt got is used, if it still lives.
+            if await self._machines.healthy(session.machine_id):
+                return
+            await self._machines.destroy_machine(session.machine_id, "lost in a restart")
+        try:
+            await self._machines.take_browser(session.user_id, session_id)
+        except TooMany as error:
+            raise SessionFailed(Reason.NO_ROOM, detail=error.detail) from error
+        except MachineError as error:
+            raise SessionFailed(_reason_of(error), detail=error.detail) from error
+
+    async def start_login(self, session_id: str) -> None:
+        """The tool's own login runs and has opened its page in the browser."""
+        session, machine = await self._with_machine(session_id)
+        provider = self._catalog.get(session.provider)
+        async with self._agent(machine) as agent:
+            status = await agent.login_status()
+            if status.state == "idle":
+                plan = login_plan(provider, assist=self._settings.assist)
+                await agent.start_login(plan)
+            elif status.url_opened or status.manifest_satisfied:
+                return
+            async for event in self._told(session_id, machine, agent):
+                match event.kind:
+                    case EventKind.URL_OPENED | EventKind.MANIFEST_SATISFIED:
+                        return
+                    case EventKind.LOGIN_EXITED:
+                        raise SessionFailed(Reason.CLI_EXITED_EARLY, detail=_tail(event))
+                    case _:
+                        continue
+
+    async def await_person(self, session_id: str) -> None:
+        """The person has signed in: the tool has written files that pass their checks."""
+        session, machine = await self._with_machine(session_id)
+        async with self._agent(machine) as agent:
+            watching = asyncio.create_task(self._until_signed_in(session.id, machine, agent))
+            try:
+                while True:
+                    left = await self._persons_time_left(session_id)
+                    if left <= 0:
+                        raise SessionFailed(Reason.PERSON_ABSENT)
+                    done, _ = await asyncio.wait({watching}, timeout=min(left, 5.0))
+                    if done:
+                        watching.result()
+                        return
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError, PolydevError):
+                    await watching
+
+    async def capture(self, session_id: str) -> None:
+        """The files are in the vault, encrypted, and the session names their credential."""
+        session, machine = await self._with_machine(session_id)
+        if session.credential_id is not None:
+            return
+        provider = self._catalog.get(session.provider)
+        async with self._agent(machine) as agent:
+            await self._let_cli_finish(session_id, machine, agent)
+            try:
+                bundle = await agent.capture(manifest(provider))
+            except CaptureRefused as error:
+                raise SessionFailed(
+                    Reason.CAPTURE_REFUSED, detail=f"{error.offender}: {error.detail}"
+                ) from error
+            except AgentError as error:
+                raise SessionFailed(Reason.CREDENTIAL_INVALID, detail=error.detail) from error
+        identity = identity_of(provider, bundle)
+        try:
+            async with self._db.transaction() as tx:
+                stored = await self._vault.put(
+                    tx, session.user_id, session.provider, bundle, identity
+                )
+                await sessions.set_credential(tx, session_id, stored.credential_id)
+                await sessions.add_event(
+                    tx,
+                    session_id,
+                    "captured",
+                    {"files": [file.path for file in stored.files], "version": stored.version},
+                )
+        except (VaultError, Conflict) as error:
+            raise SessionFailed(Reason.VAULT_FAILED, detail=error.detail) from error
+        self._watchers.notify(session_id)
+
+    async def deliver(self, session_id: str) -> None:
+        """The files are in the person's CLI machine."""
+        session = await self._session(session_id)
+        if session.credential_id is None:
+            raise SessionFailed(Reason.VAULT_FAILED, detail="the session names no credential")
+        try:
+            record = await self._machines.cli_machine(session.user_id)
+        except TooMany as error:
+            raise SessionFailed(Reason.NO_ROOM, detail=error.detail) from error
+        except MachineError as error:
+            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
+        try:
+            await self._credentials.deliver_into(session.user_id, session.credential_id, record)
+        except (AgentError, MachineError, VaultError) as error:
+            raise SessionFailed(Reason.DELIVERY_FAILED, detail=error.detail) from error
+        async with self._db.transaction() as tx:
+            await sessions.set_cli_machine(tx, session_id, record.id)
+            await sessions.add_event(tx, session_id, "delivered", {"machineId": record.id})
+        self._watchers.notify(session_id)
+
+    async def verify(self, session_id: str) -> None:
+        """The tool itself says, in the CLI machine, that it is signed in; the receipt is made."""
+        session = await self._session(session_id)
+        if session.credential_id is None:
+            raise SessionFailed(Reason.VAULT_FAILED, detail="the session names no credential")
+        try:
+            credential = await self._credentials.verify(session.user_id, session.credential_id)
+        except (AgentError, MachineError) as error:
+            raise SessionFailed(Reason.VERIFICATION_FAILED, detail=error.detail) from error
+        if not credential.verified_ok:
+            raise SessionFailed(Reason.VERIFICATION_FAILED, detail=credential.status_output)
+        await self._credentials.make_receipt(session_id)
+        self._watchers.notify(session_id)
+
+    # The end
+
+    async def end(
+        self, session_id: str, state: SessionState, reason: Reason | None, detail: str | None
+    ) -> str:
+        """Write the last state, once."""
+        session = await self._session(session_id)
+        if session.state in LIVE_STATES:
+            async with self._db.transaction() as tx:
+                session = await sessions.transition(
+                    tx, session_id, state, reason=reason, detail=detail
+                )
+            self._watchers.notify(session_id)
+            log.info(
+                "session.ended",
+                state=session.state.value,
+                reason=reason.value if reason else None,
+                said=REASON_TEXT[reason] if reason else None,
+            )
+        return session.state.value
+
+    async def release(self, session_id: str) -> None:
+        """The browser machine is destroyed, and the session and receipt say when."""
+        session = await self._session(session_id)
+        if session.machine_id is not None and session.machine_gone_at is None:
+            await self._destroy_surely(session.machine_id)
+            async with self._db.transaction() as tx:
+                gone_at = await sessions.set_machine_gone(tx, session_id)
+                await sessions.add_event(
+                    tx, session_id, "machine_gone", {"machineId": session.machine_id}
+                )
+                await receipts.set_machine_gone(tx, session_id, gone_at)
+        self._watchers.notify(session_id)
+        self._watchers.ended(session_id)
+
+    async def _destroy_surely(self, machine_id: str) -> None:
+        pause = 1.0
+        while True:
+            try:
+                await self._machines.destroy_machine(machine_id, "its session has ended")
+            except (MachineError, OSError) as error:
+                log.exception("machine.destroy_failed", machine_id=machine_id, error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 60.0)
+            else:
+                return
+
+    # What the workflow asks
+
+    async def enter(self, session_id: str, state: SessionState) -> None:
+        """Go into a step's state; a step that runs again is in it already."""
+        session = await self._session(session_id)
+        if session.state is state:
+            return
+        async with self._db.transaction() as tx:
+            await sessions.transition(tx, session_id, state)
+        self._watchers.notify(session_id)
+
+    async def cancel_requested(self, session_id: str) -> bool:
+        return (await self._session(session_id)).cancel_requested_at is not None
+
+    async def wait_for_cancel(self, session_id: str) -> None:
+        """Return once somebody has asked to cancel, on this host or another."""
+        while not await self.cancel_requested(session_id):
+            await self._watchers.wait_cancel(session_id, timeout_s=_CANCEL_POLL_S)
+
+    async def seconds_left(self, session_id: str) -> float:
+        session = await self._session(session_id)
+        end = session.created_at + timedelta(seconds=self.timeouts.session)
+        return (end - datetime.now(UTC)).total_seconds()
+
+    async def _persons_time_left(self, session_id: str) -> float:
+        session = await self._session(session_id)
+        since = session.viewer_seen_at or session.created_at
+        entered = await self._entered_at(session_id)
+        end = max(since, entered) + timedelta(seconds=self.timeouts.person)
+        return (end - datetime.now(UTC)).total_seconds()
+
+    async def _entered_at(self, session_id: str) -> datetime:
+        async with self._db.reading() as tx:
+            return await sessions.entered_at(tx, session_id, SessionState.AWAITING_USER)
+
+    # The agent's side
+
+    async def _until_signed_in(
+        self, session_id: str, machine: MachineRecord, agent: AgentClient
+    ) -> None:
+        status = await agent.login_status()
+        if status.manifest_satisfied:
+            return
+        async for event in self._told(session_id, machine, agent):
+            if event.kind is EventKind.MANIFEST_SATISFIED:
+                return
+            if event.kind is EventKind.LOGIN_EXITED:
+                status = await agent.login_status()
+                if status.manifest_satisfied:
+                    return
+                raise SessionFailed(
+                    Reason.LOGIN_REFUSED if status.denied else Reason.LOGIN_FAILED,
+                    detail=_tail(event),
+                )
+
+    async def _let_cli_finish(
+        self, session_id: str, machine: MachineRecord, agent: AgentClient
+    ) -> None:
+        """Most tools write once more before they end (an API key, a project): let them, briefly.
+
+        A tool that stays is no failure: its files have passed their checks.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLI_EXIT_GRACE_S):
+                if (await agent.login_status()).state == "exited":
+                    return
+                async for event in self._told(session_id, machine, agent):
+                    if event.kind is EventKind.LOGIN_EXITED:
+                        return
+
+    async def _told(self, session_id: str, machine: MachineRecord, agent: AgentClient):
+        """The agent's events from where the timeline stands, each also written into it.
+
+        A lost connection is made again while the machine lives.
+        """
+        while True:
+            async with self._db.reading() as tx:
+                after = await sessions.last_agent_seq(tx, session_id)
+            try:
+                async for event in agent.events(after=after):
+                    if event.kind in _TOLD:
+                        await self._tell(session_id, event)
+                    _check_crash_loop(event)
+                    yield event
+            except (AgentError, MachineError) as error:
+                if not await self._machines.running(machine):
+                    raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
+                await self._agent_back(agent)
+
+    async def _agent_back(self, agent: AgentClient) -> None:
+        """Wait for a restarted agent; a crash loop has a reason of its own."""
+        try:
+            await agent.wait_ready(self.timeouts.machine_ready)
+        except MachineError as error:
+            raise SessionFailed(_reason_of(error), detail=error.detail) from error
+
+    async def _tell(self, session_id: str, event: AgentEvent) -> None:
+        data = {name: value for name, value in event.data.items() if name != "tail"}
+        async with self._db.transaction() as tx:
+            await sessions.add_event(
+                tx, session_id, event.kind.value, {**data, "agentSeq": event.seq}
+            )
+        self._watchers.notify(session_id)
+
+    @contextlib.asynccontextmanager
+    async def _agent(self, machine: MachineRecord):
+        try:
+            client = self._machines.agent(machine)
+        except MachineError as error:
+            raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
+        try:
+            yield client
+        except (AgentError, MachineError) as error:
+            if not await self._machines.running(machine):
+                raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
+            raise
+        finally:
+            await client.close()
+
+    # Rows
+
+    async def _session(self, session_id: str) -> SessionRecord:
+        async with self._db.reading() as tx:
+            record = await sessions.any_get(tx, session_id)
+        if record is None:
+            raise PolydevError(f"There is no session {session_id}.")
+        return record
+
+    async def _with_machine(self, session_id: str) -> tuple[SessionRecord, MachineRecord]:
+        session = await self._session(session_id)
+        if session.machine_id is None:
+            raise SessionFailed(Reason.MACHINE_DIED, detail="the session names no machine")
+        machine = await self._machines.get(session.machine_id)
+        if not await self._machines.running(machine):
+            raise SessionFailed(Reason.MACHINE_DIED)
+        return session, machine
+
+
+def _check_crash_loop(event: AgentEvent) -> None:
+    if event.kind is EventKind.UNIT and event.data.get("state") == UnitState.CRASH_LOOP.value:
+        reason = _CRASH_LOOPS.get(str(event.data.get("unit")))
+        if reason is not None:
+            raise SessionFailed(reason, detail=str(event.data.get("last_lines", ""))[:2000])
+
+
+def _reason_of(error: MachineError) -> Reason:
+    unit = getattr(error, "unit", None)
+    return _CRASH_LOOPS.get(str(unit), Reason.MACHINE_NOT_READY)
+
+
+def _tail(event: AgentEvent) -> str:
+    tail = event.data.get("tail")
+    lines = tail if isinstance(tail, list) else []
+    return "\n".join(str(line) for line in lines)[-2000:]

@@ -1,0 +1,252 @@
+"""The machine contract, held against every driver that this host can run.
+
+A driver is added to `DRIVERS`; nothing else here changes.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from polydev.domain.ids import new_id
+from polydev.domain.machine import Channel, Limits, MachineKind, MachineSpec
+from polydev.domain.secret import Secret
+from polydev.errors import MachineGone, NotSignedIn, PolydevError
+from polydev.guest.client import AgentClient
+from polydev.guest.protocol import ExecRequest
+from polydev.machines.driver import Driver, DriverState, Exited, Running
+from polydev.sessions.output import Answer, collect
+from tests.machines import make_sandbox_driver
+
+pytestmark = pytest.mark.slow
+
+READY_S = 30.0
+DRIVERS: dict[str, Callable[[Path], Driver]] = {"sandbox": make_sandbox_driver}
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+def driver(request: pytest.FixtureRequest, state_dir: Path) -> Driver:
+    return DRIVERS[request.param](state_dir)
+
+
+class Machines:
+    """Boots machines and sees that every one is destroyed when the test ends."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.made: dict[str, DriverState] = {}
+
+    def spec(self, kind: MachineKind, machine_id: str | None = None) -> MachineSpec:
+        return MachineSpec(
+            machine_id=machine_id or new_id("mac"),
+            incarnation=new_id("inc"),
+            kind=kind,
+            agent_token=Secret(new_id("key")),
+            limits=Limits(memory_mib=1024, cpus=2, processes=400, scratch_mib=256),
+        )
+
+    async def boot(self, spec: MachineSpec) -> tuple[DriverState, AgentClient]:
+        state = await self.driver.start(spec)
+        self.made[spec.machine_id] = state
+        client = self.client(spec, state)
+        await client.wait_ready(READY_S)
+        return state, client
+
+    def client(self, spec: MachineSpec, state: DriverState) -> AgentClient:
+        return AgentClient(lambda: self.driver.dial(state, Channel.AGENT), spec.agent_token)
+
+
+@pytest.fixture
+async def machines(driver: Driver) -> AsyncIterator[Machines]:
+    box = Machines(driver)
+    yield box
+    for machine_id, state in box.made.items():
+        await driver.destroy(machine_id, state)
+
+
+async def sh(client: AgentClient, script: str) -> Answer:
+    request = ExecRequest(argv=("/bin/sh", "-c", script), timeout_s=20)
+    return await collect(client.exec(request), max_bytes=1 << 20)
+
+
+async def test_a_browser_machine_becomes_ready_and_shows_its_display(machines: Machines) -> None:
+    state, client = await machines.boot(machines.spec(MachineKind.BROWSER))
+    health = await client.health()
+    assert health.ready
+    assert {unit.name for unit in health.units} >= {"display", "wm", "chromium", "agent"}
+    display = await machines.driver.dial(state, Channel.DISPLAY)
+    try:
+        display.setblocking(True)
+        display.settimeout(5)
+        assert display.recv(12) == b"RFB 003.008\n"
+    finally:
+        display.close()
+
+
+async def test_the_agent_answers_nobody_without_the_machines_own_token(machines: Machines) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    state, _ = await machines.boot(spec)
+    stranger = AgentClient(
+        lambda: machines.driver.dial(state, Channel.AGENT), Secret("not-the-token-of-this-machine")
+    )
+    with pytest.raises(PolydevError) as caught:
+        await stranger.health()
+    assert not isinstance(caught.value, NotSignedIn)  # that is for people, not for machines
+    await stranger.close()
+
+
+async def test_a_cli_machines_home_survives_stop_and_start(machines: Machines) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    state, client = await machines.boot(spec)
+    assert (await sh(client, "echo kept > ~/note; id -un; hostname")).out == b"dev\npolydev\n"
+    await client.close()
+    await machines.driver.stop(state)
+    assert isinstance(await machines.driver.poll(state), Exited)
+
+    again = machines.spec(MachineKind.CLI, spec.machine_id)
+    _, client = await machines.boot(again)
+    assert (await sh(client, "cat ~/note")).out == b"kept\n"
+    await client.close()
+
+
+async def test_a_new_driver_object_adopts_a_running_machine(
+    machines: Machines, state_dir: Path
+) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    state, client = await machines.boot(spec)
+    await client.close()
+    other = DRIVERS[machines.driver.name](state_dir)
+    assert isinstance(await other.poll(state), Running)
+    client = AgentClient(lambda: other.dial(state, Channel.AGENT), spec.agent_token)
+    assert (await client.health()).ready
+    await client.close()
+
+
+async def test_stopping_an_old_incarnation_leaves_its_successor_alone(machines: Machines) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    old, client = await machines.boot(spec)
+    await client.close()
+    await machines.driver.stop(old)
+    new, client = await machines.boot(machines.spec(MachineKind.CLI, spec.machine_id))
+    await machines.driver.stop(old)
+    assert isinstance(await machines.driver.poll(new), Running)
+    assert (await client.health()).ready
+    await client.close()
+
+
+async def test_destroy_leaves_nothing_but_the_console_log(
+    machines: Machines, state_dir: Path
+) -> None:
+    spec = machines.spec(MachineKind.BROWSER)
+    state, client = await machines.boot(spec)
+    await client.close()
+    assert spec.machine_id in processes()
+    await machines.driver.destroy(spec.machine_id, state)
+    await machines.driver.destroy(spec.machine_id, state)
+    assert spec.machine_id not in processes()
+    assert isinstance(await machines.driver.poll(state), Exited)
+    with pytest.raises(MachineGone):
+        await machines.driver.dial(state, Channel.AGENT)
+    left = [path for path in state_dir.rglob(f"*{spec.machine_id}*") if "consoles" not in str(path)]
+    assert left == []
+    assert b"chromium" in await machines.driver.console(spec.machine_id)
+    await machines.driver.forget_console(spec.machine_id)
+    assert await machines.driver.console(spec.machine_id) == b""
+
+
+async def test_what_no_row_owns_is_found_and_removed(machines: Machines) -> None:
+    kept, lost = machines.spec(MachineKind.CLI), machines.spec(MachineKind.CLI)
+    kept_state, kept_client = await machines.boot(kept)
+    lost_state, lost_client = await machines.boot(lost)
+    found = await machines.driver.leftovers(frozenset({kept.machine_id}))
+    assert [leftover.name for leftover in found] == [lost.machine_id]
+    for leftover in found:
+        await machines.driver.remove_leftover(leftover)
+    assert isinstance(await machines.driver.poll(lost_state), Exited)
+    assert isinstance(await machines.driver.poll(kept_state), Running)
+    for client in (kept_client, lost_client):
+        await client.close()
+
+
+async def test_a_machine_cannot_see_or_reach_its_host(machines: Machines, state_dir: Path) -> None:
+    secret = state_dir / "keys" / "root.key"
+    secret.parent.mkdir()
+    secret.write_text("0" * 64)
+    _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    for script in (
+        f"cat {secret}",
+        "cat /root/.bashrc /etc/shadow",
+        "touch /usr/bin/mine",
+        "touch /opt/polydev/tools/mine",
+        "touch /opt/polydev/agent/mine",
+        "mount -t tmpfs none /mnt",
+        "ls /sys/fs/cgroup/",
+        "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 4000), 1)'",
+        "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 1)'",
+    ):
+        answer = await sh(client, script)
+        assert answer.exit != 0, script
+    count = await sh(client, "ls /proc | grep -c '^[0-9]'")
+    assert int(count.out) < 30, "only the machine's own processes"
+    devices = await sh(client, "ls /sys/class/net 2>/dev/null || cat /proc/net/dev")
+    assert b"eth" not in devices.out
+    await client.close()
+
+
+async def test_two_machines_cannot_see_each_other(machines: Machines) -> None:
+    one, two = machines.spec(MachineKind.CLI), machines.spec(MachineKind.CLI)
+    _, first = await machines.boot(one)
+    _, second = await machines.boot(two)
+    await sh(first, "echo mine > ~/private; echo mine > /tmp/private")
+    answer = await sh(second, f"cat ~/private /tmp/private; find / -name {one.machine_id}")
+    assert b"mine" not in answer.out
+    assert one.machine_id.encode() not in answer.out
+    if os.geteuid() == 0 and machines.driver.name == "sandbox":
+        owners = {machines.made[spec.machine_id]["pid"] for spec in (one, two)}
+        uids = {os.stat(f"/proc/{pid}").st_uid for pid in owners}
+        assert len(uids) == 2
+        assert 0 not in uids
+    for client in (first, second):
+        await client.close()
+
+
+async def test_the_way_out_is_the_egress_proxy_and_it_refuses_the_host(machines: Machines) -> None:
+    _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    code = (
+        "import urllib.request,urllib.error\n"
+        "try:\n urllib.request.urlopen('http://10.0.0.1/', timeout=5)\n"
+        "except urllib.error.HTTPError as e: print(e.code)\n"
+    )
+    answer = await sh(client, f'python3 -c "{code}"')
+    assert answer.out.strip() == b"403", answer.err
+    await client.close()
+
+
+async def test_a_dead_agent_comes_back_and_a_killed_machine_is_seen_as_gone(
+    machines: Machines,
+) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    state, client = await machines.boot(spec)
+    with pytest.raises(PolydevError):
+        await sh(client, "pkill -9 -f bin/agent")
+    await client.wait_ready(READY_S)
+    os.kill(int(state["pid"]), 9)
+    with pytest.raises(PolydevError):
+        while True:
+            await client.health()
+    assert isinstance(await machines.driver.poll(state), Exited)
+    await client.close()
+
+
+def processes() -> str:
+    """The command lines of all processes of this host."""
+    lines: list[str] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                lines.append((entry / "cmdline").read_text(errors="replace"))
+            except OSError:
+                continue
+    return "\n".join(lines)
+

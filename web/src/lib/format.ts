@@ -1,0 +1,27 @@
+/** `312 B`, `4.1 KiB`, `1.2 MiB`. */
+export function bytes(size: number): string {
+  if (size < 1024) return `${size} B`;
+  if (size < 1024 * 1024) return `${(size / 1024).toFixed(1)} KiB`;
+  return `${(size / (1024 * 1024)).toFixed(1)} MiB`;
+}
+
+/** An id is long; its head and tail tell two apart. */
+export function shortId(id: string): string {
+  return id.length <= 16 ? id : `${id.slice(0, 9)}…${id.slice(-4)}`;
+}
+
+/** `0600` -> `rw-------`, for people who think in letters. Anything odd is returned as it is. */
+export function modeLetters(mode: string): string {
+  const digits = mode.replace(/^0o?/, "");
+  if (!/^[0-7]{3}$/.test(digits)) return mode;
+  return [...digits]
+    .map((digit) => {
+      const n = Number(digit);
+      return `${n & 4 ? "r" : "-"}${n & 2 ? "w" : "-"}${n & 1 ? "x" : "-"}`;
+    })
+    .join("");
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
