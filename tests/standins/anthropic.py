@@ -83,6 +83,9 @@ def play_anthropic(world: World) -> Provider:
     async def root(_request: Request) -> Response:
         return Response(status_code=200)
 
+    async def hello(_request: Request) -> Response:
+        return JSONResponse({"message": "hello"})
+
     async def success(_request: Request) -> Response:
         return success_page(_BRAND)
 
@@ -100,11 +103,13 @@ def play_anthropic(world: World) -> Provider:
             "platform.claude.com": [
                 *sign_in_routes(oauth, _BRAND, "/oauth/authorize"),
                 Route("/v1/oauth/token", token, methods=["POST"]),
+                Route("/v1/oauth/hello", hello),
                 Route("/oauth/code/success", success),
                 Route("/oauth/code/callback", paste_code),
             ],
             "api.anthropic.com": [
                 Route("/", root, methods=["GET", "HEAD"]),
+                Route("/api/hello", hello),
                 Route("/api/oauth/profile", profile),
                 Route("/api/oauth/claude_cli/roles", for_the_signed_in(role)),
                 Route(

@@ -1,6 +1,7 @@
 """The three official tools as the tests run them: commands, environment, files."""
 
 import os
+import ssl
 import sysconfig
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import httpx
 from tests.standins.proxy import ConnectProxy
 from tests.standins.robot import Decision, Robot
 from tests.standins.server import StandIn
-from tests.standins.tool import Tool
+from tests.standins.tool import Ran, Tool
 
 _GEMINI_SETTINGS = (
     '{"security":{"auth":{"selectedType":"oauth-personal"},"folderTrust":{"enabled":false}}}'
@@ -30,6 +31,8 @@ class Cli:
     prompts: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     """Files that must lie in the home before the first start."""
+    unattended: dict[str, str] = field(default_factory=dict)
+    """Environment that keeps a status or prompt run from asking a person to sign in."""
 
 
 CODEX = Cli(
@@ -54,6 +57,7 @@ GEMINI = Cli(
     credential=".gemini/oauth_creds.json",
     prompts={"Do you want to continue? [Y/n]:": "Y\r"},
     settings={".gemini/settings.json": _GEMINI_SETTINGS},
+    unattended={"NO_BROWSER": "true"},
 )
 
 
@@ -103,6 +107,15 @@ class Desk:
     def credential(self) -> Path:
         return self.tool.home / self.cli.credential
 
+    async def sign_in(self) -> Ran:
+        return await self.tool.run(self.cli.login, self.person())
+
+    async def status(self) -> Ran:
+        return await self.tool.ask(self.cli.status, environment=self.cli.unattended)
+
+    async def prompt(self, text: str) -> Ran:
+        return await self.tool.ask((*self.cli.run, text), environment=self.cli.unattended)
+
     def person(
         self, decision: Decision = "authorize", password: str | None = None
     ) -> Callable[[str], Awaitable[None]]:
@@ -110,7 +123,7 @@ class Desk:
 
         async def browse(url: str) -> None:
             async with httpx.AsyncClient(
-                proxy=self.proxy.url, verify=str(self.standin.ca_pem), trust_env=False
+                proxy=self.proxy.url, verify=ssl.create_default_context(cafile=self.standin.ca_pem), trust_env=False
             ) as client:
                 known = self.standin.person
                 robot = Robot(client, known.user, password or known.password)

@@ -1,5 +1,6 @@
 """Plays what Gemini CLI needs: Google's sign-in, the account, and Code Assist as a stream."""
 
+import json
 from typing import Any
 
 from starlette.requests import Request
@@ -16,25 +17,31 @@ _BRAND = "Google"
 _PROJECT = "standin-project"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # Gemini CLI first asks a model which model to take, in JSON, and repeats until it gets it.
-_ROUTE = '{"reasoning":"a stand-in","model_choice":"flash","complexity_reasoning":"","complexity_score":1}'
+_ROUTE = json.dumps(
+    {"reasoning": "", "model_choice": "flash", "complexity_reasoning": "", "complexity_score": 1}
+)
 _TIER = {"id": "free-tier", "name": "Stand-in for individuals", "isDefault": True}
 
 
 def play_google(world: World) -> Provider:
-    # The loopback flow of Gemini CLI sends a state but no code challenge.
-    policy = Policy(pkce_required=False, access_seconds=3599)
+    # The loopback flow of Gemini CLI sends a state but no code challenge. It writes the refresh
+    # token that it had back to its file, whatever a refresh answers: with rotation its second
+    # refresh would be a replay. Set ``oauth.rotate`` to see that.
+    policy = Policy(pkce_required=False, rotate=False, access_seconds=3599)
     oauth = OAuth(policy, world.people, world.clock)
 
     async def token(request: Request) -> Response:
+        form = await read_form(request)
         try:
-            issued = oauth.token(await read_form(request))
+            issued = oauth.token(form)
         except OAuthError as error:
             return oauth_error(error)
+        first = form.get("grant_type") == "authorization_code"
         claims = {"iss": "https://accounts.google.com", "sub": issued.person.id}
         return JSONResponse(
             {
                 "access_token": issued.access_token,
-                "refresh_token": issued.refresh_token,
+                **({"refresh_token": issued.refresh_token} if first or oauth.rotate else {}),
                 "expires_in": issued.expires_in,
                 "scope": issued.scope,
                 "token_type": "Bearer",

@@ -116,6 +116,8 @@ class OAuth:
     def __init__(self, policy: Policy, people: Sequence[Person], clock: Clock) -> None:
         self.policy = policy
         self.families: list[Family] = []
+        self.rotate = policy.rotate
+        """Knob: whether a refresh token is good for one use only."""
         self.access_seconds = policy.access_seconds
         """Knob: how long the next access tokens live."""
         self.code_seconds = policy.code_seconds
@@ -226,7 +228,7 @@ class OAuth:
         raise OAuthError("invalid_grant", "unknown refresh token")
 
     def _issue(self, family: Family) -> Issued:
-        if self.policy.rotate or not family.refresh:
+        if self.rotate or not family.refresh:
             if family.refresh:
                 family.used_refresh.add(family.refresh)
             family.refresh = "standin-refresh-" + secrets.token_urlsafe(24)

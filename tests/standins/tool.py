@@ -106,7 +106,13 @@ class Tool:
             for descriptor in (master, slave, pipe):
                 os.close(descriptor)
 
-    async def ask(self, argv: Sequence[str], *, timeout: float = 60) -> Ran:
+    async def ask(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 60,
+    ) -> Ran:
         """Runs without a terminal and with no input, as a program would. Output is stdout."""
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -114,7 +120,7 @@ class Tool:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self.home,
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             start_new_session=True,
         )
         try:

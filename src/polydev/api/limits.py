@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from polydev.api.problems import RequestRefused
@@ -42,7 +43,9 @@ class BodyLimits:
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._max:
-                    raise self._too_long()
+                    # FastAPI reads the body inside its own error handling, which lets only this
+                    # class pass; `problems` gives it the same document.
+                    raise HTTPException(413, self._too_long().person)
             return message
 
         await self._app(scope, receiving, send)

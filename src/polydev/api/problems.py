@@ -170,7 +170,9 @@ def _http(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if status == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
-    if status in _HTTP_TEXT:
+    if status == 413:
+        code, text = "too_large", str(error.detail)
+    elif status in _HTTP_TEXT:
         code, text = _HTTP_TEXT[status]
     elif status == 400:
         # FastAPI's answer when the body cannot be read as text at all.

@@ -114,22 +114,14 @@ class Sites:
 
     def origin_allowed(self, origin: str | None, host: str | None) -> bool:
         """Whether ``origin`` is this site as the browser sees it (``null`` and none are not)."""
-        if not origin or not self.host_allowed(host):
-            return False
-        try:
-            parts = urlsplit(origin)
-        except ValueError:
+        if not origin or host is None or not self.host_allowed(host):
             return False
         if origin.lower() == f"{self._public.scheme}://{self._public.netloc}".lower():
             return True
-        # The same host and port under which this very request came, when that is not the public
-        # name: a loopback name, without TLS.
-        return (
-            parts.scheme == "http"
-            and host is not None
-            and origin.lower() == f"http://{host}".lower()
-            and _bare(host) != _bare(self._public.netloc)
-        ) or (self._public.scheme == "http" and origin.lower() == f"http://{host}".lower())
+        # The host and port under which this very request came; without TLS only if the public
+        # address has none either, or the name never leaves this machine.
+        same = origin.lower() == f"http://{host}".lower()
+        return same and (not self.https or _bare(host) in LOOPBACK_NAMES)
 
 
 def _bare(netloc: str) -> str:

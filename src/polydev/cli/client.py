@@ -32,6 +32,7 @@ class Api:
 
     def __init__(self, profile: Profile) -> None:
         self.server = profile.server
+        self.loopback = profile.loopback
         self._client = httpx.AsyncClient(
             base_url=profile.server,
             timeout=_TIMEOUT,
@@ -163,7 +164,9 @@ def _raise_for(response: httpx.Response) -> None:
     except ValueError:
         document = None
     if not isinstance(document, dict) or response.is_redirect:
-        raise _not_polydev(f"{response.url.scheme}://{response.url.netloc.decode()}", response.status_code)
+        raise _not_polydev(
+            f"{response.url.scheme}://{response.url.netloc.decode()}", response.status_code
+        )
     problem = cast("dict[str, object]", document)
     errors = problem.get("errors")
     fields = tuple(

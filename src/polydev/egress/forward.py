@@ -41,11 +41,11 @@ class Exchange:
                 await self._download(remote)
                 # An origin may answer before it has read the whole body (413, a redirect).
                 upload.cancel()
-            except* OSError:
+        except* OSError:
             refused = Refused(Reason.RESET)
         except* Refused as refusals:
             refused = refusals.exceptions[0]
-    else:
+        else:
             return
         raise refused
 

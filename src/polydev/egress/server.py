@@ -1,6 +1,7 @@
 """The proxy of one machine: its listeners, limits, counters and records."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -92,9 +93,11 @@ class EgressProxy:
         for server in self._servers:
             server.close()
         for path, inode in self._sockets:
-            # A successor may already have put its own socket there.
-            if os.path.lexists(path) and path.lstat().st_ino == inode:
-                path.unlink()
+            # A successor may already have put its own socket there. And a keeper
+            # that has given up root may no longer remove it; its folder goes anyway.
+            with contextlib.suppress(OSError):
+                if os.path.lexists(path) and path.lstat().st_ino == inode:
+                    path.unlink()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

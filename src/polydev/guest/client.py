@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar, cast
 
-from polydev.domain.credential import Bundle, CapturedFile
+from polydev.domain.credential import Bundle
 from polydev.domain.secret import Secret
 from polydev.domain.session import Reason
 from polydev.domain.text import clean
 from polydev.errors import AgentError, CaptureRefused, MachineGone, MachineNotReady
 from polydev.guest import protocol
+from polydev.guest.acceptance import accept
 from polydev.guest.codec import decode, decode_bundle, dumps, loads
-from polydev.guest.manifest import incomplete, subset
 from polydev.guest.protocol import (
     AgentEvent,
     ExecRequest,
@@ -181,10 +181,10 @@ class AgentClient:
                 offender=str(error).partition(":")[0],
                 detail=str(error),
             ) from error
-        return _accept(bundle, manifest)
+        return accept(bundle, manifest)
 
     async def deliver(self, bundle: Bundle) -> list[str]:
-        """Write a bundle into the home; returns the paths. Raises `CaptureRefused`, `AgentError`."""
+        """Write a bundle into the home and return the paths. Raises `CaptureRefused`."""
         body = dumps({"files": bundle.files})
         return await self._paths("POST", protocol.DELIVER, body, "written")
 
@@ -257,9 +257,10 @@ def _chunk(line: bytes) -> ExecChunk:
             return ExecChunk("out", _base64(text))
         case {"err": str(text)}:
             return ExecChunk("err", _base64(text))
-        case {"exit": int(code), **rest}:
-            ended = rest.get("ended")
-            return ExecChunk(None, exit=code, ended=ended if isinstance(ended, str) else None)
+        case {"exit": int(code), "ended": str(ended)}:
+            return ExecChunk(None, exit=code, ended=ended)
+        case {"exit": int(code)}:
+            return ExecChunk(None, exit=code)
         case _:
             raise AgentError("The machine's agent gave an answer that is not as agreed.")
 
@@ -269,30 +270,3 @@ def _base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise AgentError("The machine's agent sent output that is not base 64.") from error
-
-
-def _accept(bundle: Bundle, manifest: Sequence[ManifestEntry]) -> Bundle:
-    """Hold a bundle against the manifest again: only its files, in its sizes, modes and keys."""
-    entries = {entry.path: entry for entry in manifest}
-    given = {file.path for file in bundle.files}
-    for entry in manifest:
-        if entry.required and entry.path not in given:
-            raise AgentError(f"{entry.path} is missing.", detail=f"{entry.path}: is missing")
-    return Bundle(tuple(_accept_file(file, entries.get(file.path)) for file in bundle.files))
-
-
-def _accept_file(file: CapturedFile, entry: ManifestEntry | None) -> CapturedFile:
-    why: str | None = None
-    if entry is None:
-        why = "is not in the manifest"
-    elif len(file.content) > entry.max_bytes:
-        why = f"is larger than {entry.max_bytes} bytes"
-    if why is not None or entry is None:
-        raise CaptureRefused(
-            f"{file.path} {why}.", offender=file.path, detail=f"{file.path}: {why}"
-        )
-    why = incomplete(entry, file.content)
-    if why is not None:
-        raise AgentError(f"{file.path} {why}.", detail=f"{file.path}: {why}")
-    content = subset(file.content, entry.only_keys) if entry.only_keys else file.content
-    return CapturedFile(file.path, entry.mode, content, bool(entry.only_keys))

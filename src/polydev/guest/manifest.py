@@ -24,7 +24,7 @@ def incomplete(entry: ManifestEntry, content: bytes) -> str | None:
     if needs_object and not isinstance(document, dict):
         return "is not a JSON object"
     for key in entry.required_keys:
-        if look_up(document, key) in _EMPTY:
+        if look_up(cast("object", document), key) in _EMPTY:
             return f"lacks {key}"
     return None
 

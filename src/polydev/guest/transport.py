@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final, cast
 
 import httpcore
@@ -52,7 +52,7 @@ class AgentHttp:
     @contextlib.asynccontextmanager
     async def open(
         self, method: str, target: str, body: bytes | None, read_timeout_s: float | None
-    ) -> AsyncIterator[AsyncIterator[bytes]]:  # type: ignore[override]
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
         """Send a request; its answer's body comes as it is read. Raises for a problem answer."""
         headers = [
             (b"host", b"agent"),

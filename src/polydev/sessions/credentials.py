@@ -1,7 +1,5 @@
 """What can be done with a stored credential: deliver, prove, revoke; and the receipt."""
 
-from datetime import UTC, datetime
-
 import structlog
 
 from polydev.errors import AgentError, MachineError, NotFound, PolydevError
@@ -73,8 +71,6 @@ class CredentialService:
                 credential_id,
                 ok=verdict.ok,
                 output=verdict.text,
-                account=verdict.account,
-                plan=verdict.plan,
             )
 
     async def _ask(self, machine: MachineRecord, provider: Provider) -> StatusVerdict:
@@ -121,26 +117,25 @@ class CredentialService:
             if session.receipt_id is not None:
                 return
             credential = await credentials.get(tx, session.user_id, session.credential_id)
-            version = await credentials.version(tx, session.user_id, session.credential_id)
-            if credential is None or version is None:
+            captured = await sessions.last_event(tx, session_id, "captured")
+            delivered = await sessions.last_event(tx, session_id, "delivered")
+            if credential is None or captured is None or delivered is None:
                 raise NotFound(f"There is no credential {session.credential_id}.")
+            if credential.verified_at is None:
+                raise PolydevError(f"Session {session_id} has not been verified.")
             provider = self._catalog.get(session.provider)
-            now = datetime.now(UTC).isoformat()
             body: dict[str, object] = {
                 "provider": session.provider,
                 "account": credential.account,
                 "plan": credential.plan,
-                "version": credential.current_version,
-                "files": [
-                    {"path": file.path, "size": file.size, "mode": f"{file.mode:04o}"}
-                    for file in version.files
-                ],
-                "ciphertext_sha256": version.ciphertext_sha256,
-                "key_id": version.key_id,
+                "version": captured.data["version"],
+                "files": captured.data["files"],
+                "ciphertext_sha256": captured.data["ciphertextSha256"],
+                "key_id": captured.data["keyId"],
                 "browser_machine_id": session.machine_id,
                 "cli_machine_id": session.cli_machine_id,
-                "delivered_at": now,
-                "verified_at": now,
+                "delivered_at": delivered.at.isoformat(),
+                "verified_at": credential.verified_at.isoformat(),
                 "status_command": " ".join(provider.status.command),
                 "status_output": credential.status_output or "",
                 "machine_gone_at": None,

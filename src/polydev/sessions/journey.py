@@ -164,7 +164,19 @@ class Journey:
                     tx,
                     session_id,
                     "captured",
-                    {"files": [file.path for file in stored.files], "version": stored.version},
+                    {
+                        "version": stored.version,
+                        "files": [
+                            {
+                                "path": file.path,
+                                "size": len(file.content),
+                                "mode": f"{file.mode:04o}",
+                            }
+                            for file in bundle.files
+                        ],
+                        "ciphertextSha256": stored.ciphertext_sha256,
+                        "keyId": stored.key_id,
+                    },
                 )
         except (VaultError, Conflict) as error:
             raise SessionFailed(Reason.VAULT_FAILED, detail=error.detail) from error

@@ -1,6 +1,7 @@
 """Slow, endless and greedy clients, and origins that keep silent."""
 
 import asyncio
+import sys
 import time
 
 import pytest
@@ -187,6 +188,27 @@ async def test_a_name_that_never_resolves_does_not_hold_up_others(rig: Rig) -> N
         _, writer = await rig.open()
         writer.write(b"CONNECT stuck.example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n")
     await rig.connect()
+
+
+async def test_stuck_threads_of_the_resolver_do_not_keep_the_process() -> None:
+    code = (
+        "import asyncio, socket, threading\n"
+        "from polydev.egress.resolver import SystemLookup\n"
+        "socket.getaddrinfo = lambda *a, **k: threading.Event().wait()\n"
+        "async def main():\n"
+        "    try:\n"
+        "        async with asyncio.timeout(0.01):\n"
+        "            await SystemLookup()('example.com')\n"
+        "    except TimeoutError:\n"
+        "        print('gave up')\n"
+        "asyncio.run(main())"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENCE_S):
+        assert await process.communicate() == (b"gave up\n", None)
+    assert process.returncode == 0
 
 
 async def test_a_tunnel_is_fast_enough_not_to_be_noticed(rig: Rig) -> None:

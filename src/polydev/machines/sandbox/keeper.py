@@ -12,12 +12,15 @@ before the first byte from the guest is read.
 """
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - see below
 import contextlib
+import encodings.idna  # noqa: F401 - see below
 import json
 import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +31,9 @@ from polydev.egress.records import ConnectionRecord
 from polydev.egress.server import EgressProxy
 from polydev.machines.processes import ProcessRef
 from polydev.machines.sandbox.console import ConsoleLog
+
+# Two modules above are named only to be loaded now: asyncio loads them when it first resolves a
+# name, and by then this process may no longer be allowed to read root's Python.
 
 _GRACE_S = 3.0
 
@@ -81,6 +87,21 @@ async def _keep(config: KeeperConfig) -> None:
     def log_connection(record: ConnectionRecord) -> None:
         egress_log.write(json.dumps(record.to_dict()).encode() + b"\n")
 
+    try:
+        await _keep_machine(config, console, log_connection, stop)
+    except Exception:
+        console.write(("[keeper] " + traceback.format_exc()).encode())
+        raise
+    finally:
+        console.close()
+
+
+async def _keep_machine(
+    config: KeeperConfig,
+    console: ConsoleLog,
+    log_connection: Callable[[ConnectionRecord], None],
+    stop: asyncio.Event,
+) -> None:
     proxy = EgressProxy(
         EgressPolicy.from_dict(config.egress_policy), on_connection_end=log_connection
     )
@@ -116,7 +137,6 @@ async def _keep(config: KeeperConfig) -> None:
     finally:
         await proxy.close()
         console.write(f"[keeper] machine ended, status {machine.returncode}\n".encode())
-        console.close()
 
 
 async def _until_either(*waits: Coroutine[Any, Any, object]) -> None:
@@ -162,7 +182,7 @@ async def _start_machine(
     for fd in (*fds, info_write, output_write):
         os.close(fd)
     _pump(output_read, console)
-    info = await asyncio.to_thread(_read_all, info_read)
+    info = await _read_all(info_read)
     if not info.strip():
         await machine.wait()
         await asyncio.sleep(0)  # let the pump see the last words
@@ -201,9 +221,17 @@ def _pump(fd: int, console: ConsoleLog) -> None:
     loop.add_reader(fd, readable)
 
 
-def _read_all(fd: int) -> bytes:
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
+async def _read_all(fd: int) -> bytes:
+    """Read a pipe to its end without a thread."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb")
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
 
 
 def _become(uid: int | None) -> None:

@@ -1,0 +1,28 @@
+import { Skeleton, Stack } from "@mantine/core";
+import type { UseQueryResult } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { Problem } from "./Problem";
+
+interface Props<T> {
+  query: Pick<UseQueryResult<T, unknown>, "data" | "error" | "isPending" | "refetch">;
+  skeleton?: ReactNode;
+  children: (data: T) => ReactNode;
+}
+
+/** The three faces of everything that is fetched: coming, refused, there. */
+export function Loaded<T>({ query, skeleton, children }: Props<T>) {
+  if (query.data !== undefined) return children(query.data);
+  if (query.isPending) return skeleton ?? <Rows />;
+  return <Problem error={query.error} retry={() => void query.refetch()} />;
+}
+
+export function Rows({ count = 4, height = 52 }: { count?: number; height?: number }) {
+  return (
+    <Stack gap="xs" role="status" aria-label="Loading">
+      {Array.from({ length: count }, (_, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the rows are all alike
+        <Skeleton key={i} height={height} />
+      ))}
+    </Stack>
+  );
+}
