@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def make_driver(settings: Settings) -> Driver:
                 allow=settings.egress.allow,
                 deny=settings.egress.deny,
                 max_connections=settings.egress.max_connections,
-                max_bytes=settings.egress.max_bytes,
+                max_bytes_total=settings.egress.max_bytes,
                 resolve_override=settings.egress.testing_resolve_override,
             ),
             ca_bundle=system_ca + (extra_ca or ""),
@@ -99,7 +99,7 @@ def make_driver(settings: Settings) -> Driver:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Services]:
+async def running(settings: Settings) -> AsyncGenerator[Services]:
     """All services, started; at the end stopped, with CLI machines left running.
 
     Raises:
@@ -119,7 +119,15 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         credentials = CredentialService(db, vault, machines, catalog)
         watchers = Watchers()
         engine = Engine(settings, db)
-        journey = Journey(settings, db, machines, catalog, vault, credentials, watchers)
+        journey = Journey(
+            settings=settings,
+            db=db,
+            machines=machines,
+            catalog=catalog,
+            vault=vault,
+            credentials=credentials,
+            watchers=watchers,
+        )
         await machines.reclaim()
         undo.push_async_callback(engine.close)
         await engine.start(journey)
@@ -142,7 +150,7 @@ class _Server(uvicorn.Server):
     """uvicorn with its signal handling left to us, so that services stop after it."""
 
     @contextlib.contextmanager
-    def capture_signals(self):
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
@@ -151,7 +159,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
     # FastAPI and the routes take a while to import: not for `polydev --help`.
     from polydev.api.app import create_app
 
-    configure_logging(settings)
+    configure_logging(settings.log_format, settings.log_level)
     async with running(settings) as services:
         server = _Server(
             uvicorn.Config(

@@ -123,7 +123,9 @@ class Desk:
 
         async def browse(url: str) -> None:
             async with httpx.AsyncClient(
-                proxy=self.proxy.url, verify=ssl.create_default_context(cafile=self.standin.ca_pem), trust_env=False
+                proxy=self.proxy.url,
+                verify=ssl.create_default_context(cafile=self.standin.ca_pem),
+                trust_env=False,
             ) as client:
                 known = self.standin.person
                 robot = Robot(client, known.user, password or known.password)

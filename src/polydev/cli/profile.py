@@ -80,6 +80,11 @@ def save_profile(profile: Profile) -> Path:
     return file
 
 
+def stored_server() -> str | None:
+    """The server of the stored profile, if there is one."""
+    return _read(profile_file()).get("server")
+
+
 def check_server(url: str) -> str:
     """A server's address in its plain form (no path, no final slash)."""
     parts = urlsplit(url)

@@ -54,7 +54,13 @@ def init(
     say(f"{'Made the admin' if done.created else 'Made another key for'} {done.admin}.")
     say("The API key, shown this once:")
     say(f"\n  {done.key.reveal()}\n", style="bold")
-    say(f"Stored for this command line in {done.profile}.")
+    if done.profile:
+        say(f"Stored for this command line in {done.profile}.")
+    else:
+        say(
+            "This command line is set up for another server already and stays so. To use this "
+            f"one: POLYDEV_SERVER={done.server} and POLYDEV_API_KEY."
+        )
     say("Next: `polydev up`, then in another terminal `polydev login codex`.")
 
 

@@ -7,6 +7,7 @@ is a leftover, and every row has a machine or is mended.
 
 import asyncio
 import contextlib
+import socket
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -176,12 +177,13 @@ class MachineManager:
         if state is None or record.incarnation is None:
             raise MachineGone(f"Machine {record.id} is not running.")
 
-        async def dial() -> "asyncio.socket.socket":  # type: ignore[name-defined]
+        async def dial() -> socket.socket:
             return await self._driver.dial(state, Channel.AGENT)
 
         return AgentClient(dial, self._keyring.agent_token(record.id, record.incarnation))
 
-    async def dial_display(self, record: MachineRecord):
+    async def dial_display(self, record: MachineRecord) -> socket.socket:
+        """A connected stream of its display (RFB)."""
         state = _state_of(record)
         if state is None:
             raise MachineGone(f"Machine {record.id} is not running.")

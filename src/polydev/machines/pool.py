@@ -7,7 +7,7 @@ same; what is taken is replaced at once; what is too old or no longer healthy is
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -31,7 +31,7 @@ class WarmMachine(Protocol):
 class Keeping(Protocol):
     """What the pool asks of the manager above the driver."""
 
-    async def warm_machines(self) -> list[WarmMachine]: ...
+    async def warm_machines(self) -> Sequence[WarmMachine]: ...
     async def make_warm(self) -> None: ...
     async def healthy(self, machine_id: str) -> bool: ...
     async def discard_warm(self, machine_id: str, why: str) -> None: ...

@@ -63,10 +63,8 @@ def _install_one(entry: Entry, tools: Path, record: Record, report: Report) -> b
     provider = entry.provider
     install = provider.install
     stamp = _stamp(entry)
-    old = record.get(install.command, {})
-    ready = (tools / "bin" / install.command).exists()
-    if ready and old.get("stamp") == stamp and old.get("from") == source_of(provider):
-        report(f"{provider.title} {old.get('version', '')}: already installed")
+    if _is_current(entry, tools, record, stamp):
+        report(f"{provider.title} {record[install.command]['version']}: already installed")
         return False
     if isinstance(install, NpmInstall):
         report(f"{provider.title}: installing {install.package} from the npm registry")
@@ -82,6 +80,18 @@ def _install_one(entry: Entry, tools: Path, record: Record, report: Report) -> b
     _write_atomically(tools / RECORD, json.dumps(record, indent=2).encode() + b"\n", 0o644)
     report(f"{provider.title} {version}: installed")
     return True
+
+
+def up_to_date(entry: Entry, tools: Path) -> bool:
+    """Whether what is installed is what the provider's file and lock ask for."""
+    return _is_current(entry, tools, _read_record(tools), _stamp(entry))
+
+
+def _is_current(entry: Entry, tools: Path, record: Record, stamp: str) -> bool:
+    command = entry.provider.install.command
+    old = record.get(command, {})
+    same = old.get("stamp") == stamp and old.get("from") == source_of(entry.provider)
+    return same and "version" in old and (tools / "bin" / command).exists()
 
 
 # --- npm ----------------------------------------------------------------------------------------

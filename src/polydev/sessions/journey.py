@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import structlog
 
@@ -59,6 +61,7 @@ class Journey:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         db: Database,
         machines: MachineManager,
@@ -333,7 +336,9 @@ class Journey:
                     if event.kind is EventKind.LOGIN_EXITED:
                         return
 
-    async def _told(self, session_id: str, machine: MachineRecord, agent: AgentClient):
+    async def _told(
+        self, session_id: str, machine: MachineRecord, agent: AgentClient
+    ) -> AsyncGenerator[AgentEvent]:
         """The agent's events from where the timeline stands, each also written into it.
 
         A lost connection is made again while the machine lives.
@@ -368,7 +373,8 @@ class Journey:
         self._watchers.notify(session_id)
 
     @contextlib.asynccontextmanager
-    async def _agent(self, machine: MachineRecord):
+    async def _agent(self, machine: MachineRecord) -> AsyncGenerator[AgentClient]:
+        """Our end of the agent; a machine that died has a reason of its own."""
         try:
             client = self._machines.agent(machine)
         except MachineError as error:
@@ -415,5 +421,5 @@ def _reason_of(error: MachineError) -> Reason:
 
 def _tail(event: AgentEvent) -> str:
     tail = event.data.get("tail")
-    lines = tail if isinstance(tail, list) else []
+    lines = cast("list[object]", tail) if isinstance(tail, list) else []
     return "\n".join(str(line) for line in lines)[-2000:]

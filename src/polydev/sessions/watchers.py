@@ -7,6 +7,7 @@ own every second.
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 _LOOK_AGAIN_S = 1.0
 
@@ -38,7 +39,7 @@ class Watchers:
                 await self._cancelled[session_id].wait()
 
     @contextlib.asynccontextmanager
-    async def watching(self, session_id: str):
+    async def watching(self, session_id: str) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
         """Yields a function that waits until the session may have changed."""
         event = asyncio.Event()
         self._changed[session_id].add(event)

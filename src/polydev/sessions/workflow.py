@@ -73,7 +73,8 @@ async def _run(step: Step, session_id: str) -> Outcome:
             if failure.reason in (Reason.PERSON_ABSENT, Reason.SESSION_TOO_LONG)
             else SessionState.FAILED
         )
-        return _ending(state, failure.reason, failure.detail)
+        detail = failure.detail if failure.detail != failure.reason.value else None
+        return _ending(state, failure.reason, detail)
     except PolydevError as error:
         log.exception("session.fault", detail=error.detail)
         return _ending(SessionState.FAILED, Reason.SERVER_ERROR, error.person)

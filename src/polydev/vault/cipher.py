@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from polydev.errors import VaultError
 
 _NONCE = 12
-_TAG = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,8 @@ def _encrypt(key: bytes, plaintext: bytes, additional: bytes) -> bytes:
 
 def _decrypt(key: bytes, data: bytes, additional: bytes, binding: Binding) -> bytes:
     try:
-        if len(data) < _NONCE + _TAG:
-            raise InvalidTag
         return AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], additional)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce and a tag
         raise VaultError(
             f"Credential {binding.credential_id} (version {binding.version}) is not what was "
             "stored: its row was changed or moved. Sign in again; tell the operator.",

@@ -12,9 +12,8 @@ before the first byte from the guest is read.
 """
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401 - see below
+import codecs
 import contextlib
-import encodings.idna  # noqa: F401 - see below
 import json
 import os
 import resource
@@ -32,8 +31,8 @@ from polydev.egress.server import EgressProxy
 from polydev.machines.processes import ProcessRef
 from polydev.machines.sandbox.console import ConsoleLog
 
-# Two modules above are named only to be loaded now: asyncio loads them when it first resolves a
-# name, and by then this process may no longer be allowed to read root's Python.
+# Resolving a name loads this codec; by then this process may not be allowed to read root's Python.
+codecs.lookup("idna")
 
 _GRACE_S = 3.0
 
@@ -107,8 +106,8 @@ async def _keep_machine(
     )
     # By the folder's descriptor: a Unix socket's path may have 107 bytes, ours may be longer.
     folder = os.open(config.egress_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    await proxy.serve_unix(f"/proc/self/fd/{folder}/proxy.sock")
-    (Path(config.egress_dir) / "proxy.sock").chmod(0o666)  # its folder lets only the machine in
+    # Its folder lets only the machine in, so the socket itself may be open to all.
+    await proxy.serve_unix(f"/proc/self/fd/{folder}/proxy.sock", mode=0o666)
 
     # Written before the machine exists: a server killed right now finds us by this file.
     me = ProcessRef.of(os.getpid())

@@ -38,7 +38,6 @@ _POLICIES = """{
   "TranslateEnabled": false,
   "DownloadRestrictions": 3,
   "PrintingEnabled": false,
-  "DeveloperToolsAvailability": 2,
   "BackgroundModeEnabled": false,
   "ExtensionInstallBlocklist": ["*"],
   "URLBlocklist": ["file://*", "chrome://settings/*", "view-source:*"]

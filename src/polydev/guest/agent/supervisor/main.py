@@ -103,10 +103,18 @@ class Supervisor:
     def _listen_for_display(self, fd: int) -> None:
         loop = asyncio.get_running_loop()
 
+        said = bytearray()
+
         def readable() -> None:
-            number = os.read(fd, 64).strip()
+            # The server writes its number and the line's end one after the other, and ends itself
+            # if nobody reads the second.
+            part = os.read(fd, 64)
+            said.extend(part)
+            if part and b"\n" not in said:
+                return
             loop.remove_reader(fd)
             os.close(fd)
+            number = bytes(said).strip()
             if number.isdigit():
                 self._display_name = f":{int(number)}"
                 self.display.ready()

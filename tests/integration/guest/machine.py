@@ -1,0 +1,171 @@
+"""Real machines for the agent's tests: the shipped tree in a small bubblewrap command of our own,
+so that these tests need no driver."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from polydev.domain.secret import Secret
+from polydev.errors import MachineGone
+from polydev.guest.client import AgentClient, AgentUnreachable
+from polydev.guest.protocol import AgentEvent, EventKind, ExecRequest, MachineConfig
+
+TOKEN = "token-of-a-test-machine"  # gitleaks:allow (opens nothing)
+
+POLICIES = {"URLBlocklist": ["file://*"]}
+"""Those of the real driver that could get in the agent's way."""
+
+
+Boot = Callable[..., Awaitable["Machine"]]
+
+
+@dataclass
+class Machine:
+    """One running machine, its client, and what its console says."""
+
+    folder: Path
+    process: asyncio.subprocess.Process
+    client: AgentClient
+    started: float
+    seen: list[AgentEvent] = field(default_factory=list)
+    after: int = 0
+
+    @property
+    def console(self) -> str:
+        return (self.folder / "console").read_text()
+
+    async def event(self, kind: EventKind, *, within_s: float = 30, **data: object) -> AgentEvent:
+        """The next event of this kind and data, waited for."""
+        async with asyncio.timeout(within_s):
+            async for event in self.client.events(self.after):
+                self.after = event.seq
+                self.seen.append(event)
+                if event.kind is kind and data.items() <= event.data.items():
+                    return event
+        raise AssertionError("the stream ended")
+
+    async def sh(self, text: str) -> tuple[int, str]:
+        """Run a line of shell in the machine."""
+        return await run(self.client, "/bin/sh", "-c", text)
+
+    async def pid_of(self, program: str) -> int:
+        """The unit's own process: the one that the supervisor started."""
+        code, out = await self.sh(f"pgrep -o -f '^{program}'")
+        assert code == 0, f"no process {program}"
+        return int(out)
+
+    async def kill(self, program: str) -> None:
+        pid = await self.pid_of(program)
+        # When it is the agent, nobody is left to answer.
+        with contextlib.suppress(AgentUnreachable):
+            await self.sh(f"kill -KILL {pid}")
+
+
+async def run(client: AgentClient, *argv: str, **options: object) -> tuple[int, str]:
+    out = b""
+    code = -1
+    async for chunk in client.exec(ExecRequest(argv, **options)):  # type: ignore[arg-type]
+        out += chunk.data
+        code = chunk.exit if chunk.exit is not None else code
+    return code, out.decode()
+
+
+@asynccontextmanager
+async def machine(
+    tree: Path,
+    role: str,
+    *,
+    replace: dict[str, str] | None = None,
+    tools: dict[str, str] | None = None,
+    extra_ca: str | None = None,
+) -> AsyncIterator[Machine]:
+    """``replace`` puts scripts over programs of the system, ``tools`` are installed as tools."""
+    # Short, because a socket's path may have only 108 characters.
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    try:
+        argv = _command(folder, tree, role, replace or {}, tools or {}, extra_ca)
+        with (folder / "console").open("wb") as console:
+            started = time.monotonic()
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdout=console, stderr=console, stdin=subprocess.DEVNULL
+            )
+        client = AgentClient(lambda: dial(folder / "host" / "agent.sock"), Secret(TOKEN))
+        try:
+            yield Machine(folder, process, client, started)
+        finally:
+            await client.close()
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _command(
+    folder: Path,
+    tree: Path,
+    role: str,
+    replace: dict[str, str],
+    tools: dict[str, str],
+    extra_ca: str | None,
+) -> list[str]:
+    for name in ("host", "config", "egress", "tools/bin", "replace", "ca", "policies/managed"):
+        (folder / name).mkdir(parents=True)
+    config = MachineConfig(
+        "mac_test", "inc_test", role, TOKEN, "polydev", 1280, 800, extra_ca is not None
+    )
+    (folder / "config" / "machine.json").write_text(json.dumps(asdict(config)))
+    (folder / "policies" / "managed" / "test.json").write_text(json.dumps(POLICIES))
+    (folder / "ca" / "bundle.pem").write_text(extra_ca or "")
+    if extra_ca is not None:
+        (folder / "ca" / "extra.pem").write_text(extra_ca)
+    for name, text in tools.items():
+        _script(folder / "tools" / "bin" / name, text)
+    argv = ["bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", "--die-with-parent"]
+    argv += ["--new-session", "--clearenv", "--hostname", "polydev", "--cap-drop", "ALL"]
+    argv += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    for name in ("bin", "lib", "lib64", "sbin"):
+        if Path("/", name).is_symlink():
+            argv += ["--symlink", f"usr/{name}", f"/{name}"]
+    argv += ["--tmpfs", "/etc"]
+    for name in ("fonts", "alternatives", "ld.so.cache", "X11", "ssl"):
+        argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    argv += ["--ro-bind", str(folder / "policies"), "/etc/chromium/policies"]
+    argv += ["--perms", "1777", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", "/home/dev"]
+    argv += ["--bind", str(folder / "host"), "/run/polydev/host"]
+    for name in ("config", "egress", "ca"):
+        argv += ["--ro-bind", str(folder / name), f"/run/polydev/{name}"]
+    argv += ["--ro-bind", str(tree), "/opt/polydev/agent"]
+    argv += ["--ro-bind", str(folder / "tools"), "/opt/polydev/tools"]
+    for i, (place, text) in enumerate(replace.items()):
+        _script(folder / "replace" / str(i), text)
+        argv += ["--ro-bind", str(folder / "replace" / str(i)), place]
+    return [*argv, "/opt/polydev/agent/bin/supervisor"]
+
+
+def _script(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+async def dial(path: Path) -> socket.socket:
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    end.setblocking(False)
+    folder = os.open(path.parent, os.O_PATH)
+    try:
+        await asyncio.get_running_loop().sock_connect(end, f"/proc/self/fd/{folder}/{path.name}")
+    except OSError as error:
+        end.close()
+        raise MachineGone("nothing listens") from error
+    finally:
+        os.close(folder)
+    return end
