@@ -6,36 +6,27 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import httpx
 from httpx_sse import aconnect_sse
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+from playwright.async_api import async_playwright
 from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from demo.browser import launch
 from demo.server import Running, ServerFailed, polydev_server
 from tests.standins.people import Person
 from tests.standins.server import StandIn
 from tests.standins.viewer import Viewer
 
 HOLD_PORT = 4000
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 _STATES = {
     "pending": "accepted",
     "provisioning": "taking a throw-away browser machine",
@@ -80,6 +71,19 @@ class Timeline:
         return table
 
 
+async def leave_nothing(client: httpx.AsyncClient) -> None:
+    """Machines in use outlive their server on purpose; the demo's own must not."""
+    for session in (await client.get("/api/auth/sessions")).json()["sessions"]:
+        if session["endedAt"] is None:
+            await client.post(f"/api/auth/session/{session['sessionId']}/cancel")
+        url = f"/api/auth/session/{session['sessionId']}/events"
+        async with aconnect_sse(client, "GET", url) as timeline:  # ends once its machine is gone
+            async for _ in timeline.aiter_sse():
+                pass
+    for machine in (await client.get("/api/machines")).json()["machines"]:
+        await client.delete(f"/api/machines/{machine['machineId']}")
+
+
 class Demo:
     def __init__(self, console: Console, provider: str, hold: bool, state_dir: Path | None) -> None:
         self._console = console
@@ -103,6 +107,7 @@ class Demo:
                 raise DemoFailed(str(error)) from error
             client = await undo.enter_async_context(server.client())
             self._console.print(f"Polydev is up at {server.url}; signing in [b]{self._provider}[/]")
+            undo.push_async_callback(leave_nothing, client)
             session = await self._sign_in(client, stand_in.person)
             await self._show(client, session)
             if self._hold:
@@ -140,7 +145,7 @@ class Demo:
                     {watching, person_task}, return_when=asyncio.FIRST_COMPLETED
                 )
                 if person_task in done:
-                    person_task.result()
+                    _result_of(person_task)
                 await watching
             finally:
                 for task in (watching, person_task):
@@ -148,6 +153,7 @@ class Demo:
                 await asyncio.gather(watching, person_task, return_exceptions=True)
                 self._timeline.ended = True
                 live.update(self._timeline.table())
+        self._console.print()
         session = (await client.get(f"/api/auth/session/{session_id}")).json()
         if session["state"] != "completed":
             raise DemoFailed(f"{session['message']} ({session['reason']}: {session['detail']})")
@@ -161,6 +167,8 @@ class Demo:
                 async for event in source.aiter_sse():
                     if event.event == "end":
                         return
+                    if not event.data:
+                        continue  # a keep-alive
                     data = json.loads(event.data)
                     name = data["data"].get("state") if data["kind"] == "state" else data["kind"]
                     if name in _STATES:
@@ -174,7 +182,7 @@ class Demo:
             await asyncio.sleep(0.12)
 
     async def _be_the_person(self, view_url: str, person: Person) -> None:
-        async with _browser() as browser:
+        async with async_playwright() as playwright, launch(playwright) as browser:
             page = await browser.new_page(viewport={"width": 1680, "height": 1000})
             await page.goto(view_url)
             viewer = Viewer(page)
@@ -185,8 +193,9 @@ class Demo:
         receipt = (await client.get(f"/api/receipts/{session['receiptId']}")).json()
         table = Table(box=None, show_header=False)
         table.add_column(style="dim")
-        table.add_column()
-        table.add_row("account", f"{receipt['account']} ({receipt['plan']})")
+        table.add_column(overflow="fold")
+        plan = f" ({receipt['plan']})" if receipt["plan"] else ""
+        table.add_row("account", f"{receipt['account']}{plan}")
         for file in receipt["files"]:
             table.add_row("captured", f"~/{file['path']}  {file['size']} bytes, {file['mode']}")
         table.add_row("ciphertext", f"sha256 {receipt['ciphertextSha256']}")
@@ -207,23 +216,18 @@ class Demo:
     async def _stay(self, client: httpx.AsyncClient, server: Running, stand_in: StandIn) -> None:
         link = (await client.post("/api/login/link")).json()["url"]
         person = stand_in.person
+        self._console.print(f"\n[b]Still running.[/] Dashboard: {server.url}")
+        # Never wrapped or cut: it is to be clicked or copied whole.
+        self._console.print(f"One-time sign-in link:\n{link}", soft_wrap=True, highlight=False)
         self._console.print(
-            Panel(
-                f"Dashboard: {server.url}\nOne-time sign-in link: {link}\n\n"
-                f"The stand-in knows one person: {person.user}, password {person.password}\n"
-                "Ctrl-C ends it all.",
-                title="Still running",
-            ),
-            soft_wrap=True,
+            f"The stand-in knows one person: {person.user}, password {person.password}\n"
+            "Ctrl-C ends it all."
         )
         await asyncio.Event().wait()
 
 
-@contextlib.asynccontextmanager
-async def _browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+def _result_of(person: "asyncio.Task[None]") -> None:
+    try:
+        person.result()
+    except PlaywrightTimeout as error:
+        raise DemoFailed("the scripted person did not find their way in the live view") from error

@@ -19,21 +19,52 @@ class ServerFailed(Exception):
     """The server did not come up; the text holds its last lines."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Running:
     """A server that answers, and the first admin's key."""
 
     url: str
     key: str
     log: Path
+    env: dict[str, str]
+    process: asyncio.subprocess.Process | None = None
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, key: str | None = None) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self.key}"},
+            headers={"Authorization": f"Bearer {key or self.key}"},
             trust_env=False,
             timeout=60,
         )
+
+    async def start(self) -> None:
+        """``polydev up``; returns once the server is ready."""
+        with self.log.open("ab") as sink:
+            self.process = await asyncio.create_subprocess_exec(
+                polydev(), "up", env=self.env, stdout=sink, stderr=sink, cwd=self.log.parent
+            )
+        await _until_it_answers(self, self.process)
+
+    async def kill(self) -> None:
+        """``kill -9``: what a crash of the host's server looks like."""
+        if self.process is not None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def stop(self) -> None:
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.terminate()
+        try:
+            async with asyncio.timeout(20):
+                await self.process.wait()
+        except TimeoutError:
+            await self.kill()
+
+
+def polydev() -> str:
+    """The command, from this very environment."""
+    return str(Path(sys.executable).with_name("polydev"))
 
 
 def free_port() -> int:
@@ -60,37 +91,31 @@ def environment(stand_in: StandIn, state_dir: Path, port: int) -> dict[str, str]
 
 @contextlib.asynccontextmanager
 async def polydev_server(
-    stand_in: StandIn, state_dir: Path, *, port: int | None = None
+    stand_in: StandIn,
+    state_dir: Path,
+    *,
+    port: int | None = None,
+    settings: dict[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """``polydev init`` and ``polydev up``, ended when the block ends."""
+    """``polydev init`` and ``polydev up``, ended when the block ends.
+
+    ``settings``: further environment variables of the server.
+    """
     port = port if port is not None else free_port()
-    env = environment(stand_in, state_dir, port)
-    polydev = str(Path(sys.executable).with_name("polydev"))
+    env = environment(stand_in, state_dir, port) | (settings or {})
     init = await asyncio.create_subprocess_exec(
-        polydev, "init", "--json", env=env, stdout=asyncio.subprocess.PIPE, cwd=state_dir
+        polydev(), "init", "--json", env=env, stdout=asyncio.subprocess.PIPE, cwd=state_dir
     )
     out, _ = await init.communicate()
     if init.returncode != 0:
         raise ServerFailed(f"`polydev init` ended with {init.returncode}")
     key = str(json.loads(out)["key"])
-    log = state_dir / "server.log"
-    with log.open("ab") as sink:
-        server = await asyncio.create_subprocess_exec(
-            polydev, "up", env=env, stdout=sink, stderr=sink, cwd=state_dir
-        )
-    running = Running(f"http://127.0.0.1:{port}", key, log)
+    running = Running(f"http://127.0.0.1:{port}", key, state_dir / "server.log", env)
     try:
-        await _until_it_answers(running, server)
+        await running.start()
         yield running
     finally:
-        if server.returncode is None:
-            server.terminate()
-            try:
-                async with asyncio.timeout(20):
-                    await server.wait()
-            except TimeoutError:
-                server.kill()
-                await server.wait()
+        await running.stop()
 
 
 async def _until_it_answers(running: Running, server: asyncio.subprocess.Process) -> None:
@@ -98,7 +123,7 @@ async def _until_it_answers(running: Running, server: asyncio.subprocess.Process
     async with running.client() as client:
         for _ in range(600):
             with contextlib.suppress(httpx.TransportError):
-                if (await client.get("/readyz")).status_code == 200:
+                if (await client.get("/readyz")).is_success:
                     ended.cancel()
                     return
             await asyncio.wait({ended}, timeout=0.1)

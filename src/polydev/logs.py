@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, Final, Literal, cast
 
 import structlog
@@ -56,22 +56,23 @@ def redact_text(text: str) -> str:
 def _clean(name: object, value: object, depth: int) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(name, str) and _SECRET_NAME.search(name):
+    named = isinstance(name, str) and _SECRET_NAME.search(name)
+    if named or isinstance(value, Secret | SecretStr | SecretBytes):
         return MASK
-    if isinstance(value, Secret | SecretStr | SecretBytes):
-        return MASK
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return f"<{len(value)} bytes>"
-    if depth >= _MAX_DEPTH:
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _clean_items(cast("Collection[object]", value), depth + 1)
+    return redact_text(value if isinstance(value, str) else str(value))
+
+
+def _clean_items(value: Collection[object], depth: int) -> object:
+    if depth > _MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        return {str(key): _clean(key, item, depth + 1) for key, item in items}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_clean(None, item, depth + 1) for item in cast("list[object]", value)]
-    return redact_text(str(value))
+        return {str(key): _clean(str(key), item, depth) for key, item in items}
+    return [_clean(None, item, depth) for item in value]
 
 
 _SHARED: Final[list[Processor]] = [
@@ -83,7 +84,6 @@ _SHARED: Final[list[Processor]] = [
     structlog.processors.StackInfoRenderer(),
     # Tracebacks become text here, before `redact`; no renderer may add frames or locals later.
     structlog.processors.format_exc_info,
-    structlog.processors.UnicodeDecoder(),
 ]
 
 
@@ -120,6 +120,7 @@ def configure_logging(
         library.handlers[:] = []
         library.propagate = True
         library.setLevel(logging.INFO)
+        library.filters[:] = [_not_a_request]
     # Its lines hold query strings; `api.access` writes ours.
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
@@ -132,6 +133,16 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _not_a_request(record: logging.LogRecord) -> bool:
+    """Keep uvicorn's own life, drop single connections: our access log has those.
+
+    It logs WebSockets' addresses with their queries, and takes a refusal that we answered
+    ourselves for an unfinished handshake.
+    """
+    text = str(record.msg)
+    return not ("WebSocket" in text or "handshake" in text or text.startswith("connection "))
 
 
 def _renderer(*, console: bool, colors: bool) -> Processor:

@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from polydev.egress.policy import EgressPolicy
 from polydev.errors import SettingsError
@@ -17,6 +16,7 @@ from polydev.logs import configure_logging
 from polydev.machines.driver import Driver
 from polydev.machines.manager import MachineManager
 from polydev.machines.sandbox.driver import SandboxDriver, SandboxOptions
+from polydev.machines.sandbox.nesting import can_nest
 from polydev.machines.sandbox.root import Shared
 from polydev.providers.catalog import Catalog
 from polydev.sessions.credentials import CredentialService
@@ -26,6 +26,7 @@ from polydev.sessions.runs import RunService
 from polydev.sessions.service import SessionService
 from polydev.sessions.watchers import Watchers
 from polydev.settings import Settings
+from polydev.single import only_server
 from polydev.store.database import Database
 from polydev.store.migrate import upgrade
 from polydev.vault.keyfile import load_or_create
@@ -91,7 +92,8 @@ def make_driver(settings: Settings) -> Driver:
             ),
             ca_bundle=system_ca + (extra_ca or ""),
             extra_ca=extra_ca,
-            browser_sandbox=sandbox.browser_sandbox != "off",
+            browser_sandbox=sandbox.browser_sandbox == "on"
+            or (sandbox.browser_sandbox == "auto" and can_nest()),
             uid_base=sandbox.uid_base,
             uid_count=sandbox.uid_count,
         )
@@ -107,9 +109,10 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     """
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     url = database_url(settings)
-    root_key = load_or_create(settings.key_file)
-    await asyncio.to_thread(upgrade, url)
     async with contextlib.AsyncExitStack() as undo:
+        undo.enter_context(only_server(settings.state_dir))
+        root_key = load_or_create(settings.key_file)
+        await asyncio.to_thread(upgrade, url)
         db = Database(url)
         undo.push_async_callback(db.close)
         keyring = Keyring(root_key)
@@ -132,7 +135,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
         undo.push_async_callback(engine.close)
         await engine.start(journey)
         machines.pool.start()
-        undo.push_async_callback(machines.pool.close)
+        undo.push_async_callback(machines.close)
         yield Services(
             settings=settings,
             db=db,
@@ -146,33 +149,15 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
         )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn with its signal handling left to us, so that services stop after it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
 async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
     # FastAPI and the routes take a while to import: not for `polydev --help`.
     from polydev.api.app import create_app
+    from polydev.api.serving import PolydevServer
 
     configure_logging(settings.log_format, settings.log_level)
     async with running(settings) as services:
-        server = _Server(
-            uvicorn.Config(
-                create_app(services),
-                host=settings.api.host,
-                port=settings.api.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-                ws_per_message_deflate=False,
-            )
-        )
+        server = PolydevServer(create_app(services), settings)
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

@@ -4,7 +4,7 @@ A driver is added to `DRIVERS`; nothing else here changes.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -135,6 +135,20 @@ async def test_stopping_an_old_incarnation_leaves_its_successor_alone(machines: 
     await client.close()
 
 
+async def test_a_boot_that_was_forgotten_ends_before_the_next_one(machines: Machines) -> None:
+    """A server killed during a boot never wrote down what it had started."""
+    first = machines.spec(MachineKind.CLI)
+    forgotten, client = await machines.boot(first)
+    await client.close()
+    again = machines.spec(MachineKind.CLI, first.machine_id)
+    _, client = await machines.boot(again)
+    assert isinstance(await machines.driver.poll(forgotten), Exited)
+    assert (await client.health()).ready
+    await client.close()
+    await machines.driver.destroy(first.machine_id, None)
+    assert first.machine_id not in processes()
+
+
 async def test_destroy_leaves_nothing_but_the_console_log(
     machines: Machines, state_dir: Path
 ) -> None:
@@ -150,7 +164,7 @@ async def test_destroy_leaves_nothing_but_the_console_log(
         await machines.driver.dial(state, Channel.AGENT)
     left = [path for path in state_dir.rglob(f"*{spec.machine_id}*") if "consoles" not in str(path)]
     assert left == []
-    assert b"chromium" in await machines.driver.console(spec.machine_id)
+    assert b"display:" in await machines.driver.console(spec.machine_id)
     await machines.driver.forget_console(spec.machine_id)
     assert await machines.driver.console(spec.machine_id) == b""
 
@@ -176,6 +190,7 @@ async def test_a_machine_cannot_see_or_reach_its_host(machines: Machines, state_
     _, client = await machines.boot(machines.spec(MachineKind.CLI))
     for script in (
         f"cat {secret}",
+        f"tr '\\0' ' ' < /proc/1/cmdline | grep {state_dir}",
         "cat /root/.bashrc /etc/shadow",
         "touch /usr/bin/mine",
         "touch /opt/polydev/tools/mine",
@@ -204,11 +219,29 @@ async def test_two_machines_cannot_see_each_other(machines: Machines) -> None:
     assert one.machine_id.encode() not in answer.out
     if os.geteuid() == 0 and machines.driver.name == "sandbox":
         owners = {machines.made[spec.machine_id]["pid"] for spec in (one, two)}
-        uids = {os.stat(f"/proc/{pid}").st_uid for pid in owners}
+        uids = {Path(f"/proc/{pid}").stat().st_uid for pid in owners}
         assert len(uids) == 2
         assert 0 not in uids
     for client in (first, second):
         await client.close()
+
+
+async def test_a_process_bomb_stops_at_the_machines_limit(machines: Machines) -> None:
+    _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    bomb = (
+        "import os, time\n"
+        "made = 0\n"
+        "try:\n"
+        "  while made < 2000:\n"
+        "    if os.fork() == 0: time.sleep(5); os._exit(0)\n"
+        "    made += 1\n"
+        "except OSError: pass\n"
+        "print(made)\n"
+    )
+    answer = await sh(client, f"python3 -c '{bomb}' < /dev/null")
+    assert 50 < int(answer.out.split()[0]) <= 400, answer
+    assert (await client.health()).ready
+    await client.close()
 
 
 async def test_the_way_out_is_the_egress_proxy_and_it_refuses_the_host(machines: Machines) -> None:
@@ -249,4 +282,3 @@ def processes() -> str:
             except OSError:
                 continue
     return "\n".join(lines)
-

@@ -1,7 +1,7 @@
 """The three official tools, unmodified and pinned, sign in against the stand-in.
 
 What is asserted here is what ``docs/providers-measured.md`` says and the providers' definitions
-rely on. The tools come from ``npm ci`` in a copy of ``tools/``; POLYDEV_TEST_TOOLS names it.
+rely on. The tools are those that `polydev providers install` put on this host.
 """
 
 import json
@@ -18,8 +18,8 @@ from tests.standins.proxy import ConnectProxy
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not (tools_directory() / "node_modules" / ".bin").is_dir(),
-        reason=f"no tools in {tools_directory()} (set POLYDEV_TEST_TOOLS)",
+        not (tools_directory() / "bin" / "codex").exists(),
+        reason=f"no tools in {tools_directory()}: run `polydev providers install`",
     ),
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from polydev.settings import default_state_dir
 from tests.standins.proxy import ConnectProxy
 from tests.standins.robot import Decision, Robot
 from tests.standins.server import StandIn
@@ -62,8 +63,9 @@ GEMINI = Cli(
 
 
 def tools_directory() -> Path:
-    """The folder made by ``npm ci`` from ``tools/``; the tests' own default is outside the tree."""
-    return Path(os.environ.get("POLYDEV_TEST_TOOLS", "/var/lib/polydev-dev/tools"))
+    """What `polydev providers install` has put on this host."""
+    named = os.environ.get("POLYDEV_TEST_TOOLS")
+    return Path(named) if named else default_state_dir() / "tools"
 
 
 def node_directory() -> Path:
@@ -82,7 +84,7 @@ class Desk:
 
     @classmethod
     def make(cls, cli: Cli, standin: StandIn, proxy: ConnectProxy, home: Path) -> "Desk":
-        binaries = tools_directory() / "node_modules" / ".bin"
+        binaries = tools_directory() / "bin"
         ca = str(standin.ca_pem)
         tool = Tool(
             home,

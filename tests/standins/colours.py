@@ -18,6 +18,9 @@ class Stage(Enum):
 
     LOGIN = (0, 84, 204)
     LOGIN_ERROR = (240, 140, 0)
+    LOGIN_ERROR_AGAIN = (240, 60, 140)
+    """The second wrong password: tellable from the first, so that nobody types into a page that
+    is about to be replaced."""
     CONSENT = (128, 0, 176)
     ERROR = (204, 0, 32)
     SUCCESS = (0, 150, 64)

@@ -40,10 +40,11 @@ small {{ color: #5a6274; }}
 """
 
 
-def login_page(brand: str, flow_id: str, *, wrong: bool = False) -> HTMLResponse:
+def login_page(brand: str, flow_id: str, *, wrong: int = 0) -> HTMLResponse:
+    """``wrong``: how often the password was wrong so far."""
     note = '<p class="wrong" role="alert">Wrong user name or password. Try again.</p>'
     return _page(
-        Stage.LOGIN_ERROR if wrong else Stage.LOGIN,
+        (Stage.LOGIN, Stage.LOGIN_ERROR, Stage.LOGIN_ERROR_AGAIN)[min(wrong, 2)],
         brand,
         "Sign in",
         f"""{note if wrong else ""}

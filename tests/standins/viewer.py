@@ -5,15 +5,19 @@ password, and that the page they are on has a stripe of a certain colour (`colou
 """
 
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from playwright.async_api import Page
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from tests.standins.colours import AUTHORIZE_BUTTON, DENY_BUTTON, Rgb, Stage
 from tests.standins.people import Person
 
-# Finds the middle of the largest patch of a colour, in CSS pixels of the page; null if there is
-# none. Every 4th pixel is enough for a stripe or a button.
+# Finds the middle of the patch of a colour, in CSS pixels of the page; null if there is none, or if
+# it has not stood still for a moment: a viewer that has just connected resizes the display, and a
+# person would not click on what still moves. Every 4th pixel is enough for a stripe or a button.
 _FIND = """
 ([colour, minPixels]) => {
   const canvas = document.querySelector('[data-testid="live-view"] canvas');
@@ -30,10 +34,13 @@ _FIND = """
       top = Math.min(top, y); bottom = Math.max(bottom, y);
     }
   }
-  if (n * 16 < minPixels) return null;
   const box = canvas.getBoundingClientRect();
-  return [box.left + (left + right) / 2 * box.width / width,
-          box.top + (top + bottom) / 2 * box.height / height];
+  const place = n * 16 < minPixels ? null
+    : [box.left + (left + right) / 2 * box.width / width,
+       box.top + (top + bottom) / 2 * box.height / height];
+  const now = JSON.stringify([colour, place, width, height]);
+  if (window.polydevSeen?.what !== now) window.polydevSeen = { what: now, since: Date.now() };
+  return place !== null && Date.now() - window.polydevSeen.since >= 300 ? place : null;
 }
 """
 _STRIPE_PIXELS = 20_000
@@ -51,26 +58,14 @@ class Viewer:
         """Wait until the page of this stage is on the canvas; returns where its stripe is."""
         return await self._find(stage.value, _STRIPE_PIXELS)
 
-    async def wait_for_any(self, *stages: Stage) -> Stage:
-        """Wait until one of these stages is on the canvas."""
-        colours = [stage.value for stage in stages]
-        handle = await self.page.wait_for_function(
-            f"(colours) => {{ const find = {_FIND}; const i = colours.findIndex("
-            f"(c) => find([c, {_STRIPE_PIXELS}])); return i < 0 ? null : i + 1; }}",
-            arg=colours,
-            polling=100,
-            timeout=self.timeout_s * 1000,
-        )
-        return stages[int(await handle.json_value()) - 1]
-
     async def sign_in(
         self, person: Person, *, password: str | None = None, stage: Stage = Stage.LOGIN
     ) -> None:
         """Type user name and password into the login form and send it."""
-        x, y = await self.wait_for(stage)
-        # A click on the stripe gives the page the keyboard; from there Tab goes to the form.
-        await self._click(x, y)
-        await self.page.keyboard.press("Tab")
+        await self.wait_for(stage)
+        # The page's first field has the focus by itself. A click before typing would make it less
+        # sure: on a busy host the browser in the machine handles it after the first keys.
+        await self.page.get_by_test_id("live-view").locator("canvas").focus()
         await self.page.keyboard.type(person.user, delay=8)
         await self.page.keyboard.press("Tab")
         await self.page.keyboard.type(password or person.password, delay=8)
@@ -85,9 +80,15 @@ class Viewer:
         await self._click(*await self._find(DENY_BUTTON, _BUTTON_PIXELS))
 
     async def _find(self, colour: Rgb, min_pixels: int) -> tuple[float, float]:
-        handle = await self.page.wait_for_function(
-            _FIND, arg=[list(colour), min_pixels], polling=100, timeout=self.timeout_s * 1000
-        )
+        try:
+            handle = await self.page.wait_for_function(
+                _FIND, arg=[list(colour), min_pixels], polling=100, timeout=self.timeout_s * 1000
+            )
+        except PlaywrightTimeout:
+            folder = os.environ.get("POLYDEV_TEST_SCREENSHOTS")
+            if folder:  # what the person saw, for whoever looks into the failure
+                await self.page.screenshot(path=Path(folder) / "not-found.png")
+            raise
         x, y = json.loads(json.dumps(await handle.json_value()))
         return float(x), float(y)
 

@@ -41,7 +41,7 @@ def sign_in_routes(oauth: OAuth, brand: str, authorize_path: str) -> list[BaseRo
         if outcome == "refused":
             return _back_to_tool(oauth.deny(flow))
         if outcome == "wrong" or flow.person is None:
-            return login_page(brand, flow.id, wrong=True)
+            return login_page(brand, flow.id, wrong=flow.wrong_passwords)
         return consent_page(brand, flow.id, flow.person, flow.scope)
 
     async def consent(request: Request) -> Response:

@@ -9,7 +9,11 @@ declare module "@novnc/novnc" {
   }
 
   export default class RFB {
-    constructor(target: HTMLElement, url: string, options?: { wsProtocols?: string[]; shared?: boolean });
+    constructor(
+      target: HTMLElement,
+      url: string,
+      options?: { wsProtocols?: string[]; shared?: boolean },
+    );
     background: string;
     focusOnClick: boolean;
     resizeSession: boolean;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -69,7 +68,6 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
         method=method,
         path=scope["path"],
         status=status,
-        phrase=HTTPStatus(status).phrase if status in HTTPStatus else None,
         ms=round(seconds * 1000, 1),
         user_id=getattr(principal, "user_id", None),
     )

@@ -100,7 +100,7 @@ class Authentication:
             raise NotSignedIn("Sign in first: with an API key or a sign-in link.")
         principal = await self._by_cookie(Secret(cookie))
         if principal is None:
-            raise NotSignedIn("Your sign-in has ended. Ask for a new link: `polydev up` shows one.")
+            raise NotSignedIn("Your sign-in has ended. Ask for a new link: `polydev dashboard`.")
         if scope["method"] not in _SAFE:
             self._check_change(headers, cookie)
         return principal
@@ -114,5 +114,5 @@ class Authentication:
 
 
 def _guarded(method: str, path: str) -> bool:
-    under = path == "/metrics" or path == "/api" or path.startswith("/api/")
+    under = path in {"/metrics", "/api"} or path.startswith("/api/")
     return under and (method, path) not in _OPEN

@@ -13,11 +13,11 @@ from polydev.errors import Forbidden, NotFound, NotSignedIn
 _RANDOM = "[0-9a-hjkmnp-tv-z]{24}$"
 
 SessionId = Annotated[str, Path(alias="sessionId", pattern="^ses_" + _RANDOM)]
-CredentialId = Annotated[str, Path(alias="credentialId", pattern="^cred_" + _RANDOM)]
-ReceiptId = Annotated[str, Path(alias="receiptId", pattern="^rcpt_" + _RANDOM)]
-MachineId = Annotated[str, Path(alias="machineId", pattern="^mac_" + _RANDOM)]
-UserId = Annotated[str, Path(alias="userId", pattern="^usr_" + _RANDOM)]
-KeyId = Annotated[str, Path(alias="keyId", pattern="^key_" + _RANDOM)]
+CredentialId = Annotated[str, Path(alias="id", pattern="^cred_" + _RANDOM)]
+ReceiptId = Annotated[str, Path(alias="id", pattern="^rcpt_" + _RANDOM)]
+MachineId = Annotated[str, Path(alias="id", pattern="^mac_" + _RANDOM)]
+UserId = Annotated[str, Path(alias="id", pattern="^usr_" + _RANDOM)]
+KeyId = Annotated[str, Path(alias="id", pattern="^key_" + _RANDOM)]
 
 
 def services_of(request: Request) -> Services:

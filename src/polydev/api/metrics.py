@@ -12,9 +12,6 @@ REQUESTS: Final = Counter(
 REQUEST_SECONDS: Final = Histogram(
     "polydev_http_request_seconds", "Time to the end of the answer.", ("method", "route")
 )
-STREAMS: Final = Gauge("polydev_streams_open", "Open live streams.", ("kind",))
-STREAM_BYTES: Final = Counter(
-    "polydev_stream_bytes", "Bytes relayed on live streams.", ("kind", "direction")
-)
 POOL_WARM: Final = Gauge("polydev_pool_warm_machines", "Browser machines that are warm.")
 POOL_SIZE: Final = Gauge("polydev_pool_wanted_machines", "Browser machines to keep warm.")
+SESSIONS: Final = Gauge("polydev_sessions", "Sign-in sessions on record.", ("state", "reason"))

@@ -94,23 +94,19 @@ def from_error(error: PolydevError) -> Response:
 def install_handlers(app: FastAPI) -> None:
     """Make every error that leaves a route a problem document."""
 
-    async def ours(request: Request, error: Exception) -> Response:
-        del request
-        assert isinstance(error, PolydevError)
-        return from_error(error)
+    async def answer(request: Request, error: Exception) -> Response:
+        match error:
+            case PolydevError():
+                return from_error(error)
+            case RequestValidationError():
+                return _invalid(error)
+            case HTTPException():
+                return _http(request, error)
+            case _:
+                raise error
 
-    async def invalid(request: Request, error: Exception) -> Response:
-        del request
-        assert isinstance(error, RequestValidationError)
-        return _invalid(error)
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return _http(request, error)
-
-    app.add_exception_handler(PolydevError, ours)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
+    for kind in (PolydevError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, answer)
 
 
 def _invalid(error: RequestValidationError) -> Response:
@@ -131,26 +127,25 @@ def _field_name(loc: Sequence[int | str]) -> str:
 
 
 def _message(item: Mapping[str, Any]) -> str:
-    match item["type"]:
-        case "json_invalid":
-            return f"This is not JSON (at character {item['loc'][-1]})."
-        case "value_error" | "assertion_error":
-            return "This value is not accepted."
-        case "string_pattern_mismatch":
-            return f"Should match {item['ctx']['pattern']}"
-        case "literal_error" | "enum":
-            return f"Should be {item['ctx']['expected']}"
-        case "extra_forbidden":
-            return "There is no such field."
-        case "missing":
-            return "This field is needed."
-        case _ as kind if kind in _QUIET or "parsing" in kind or kind.endswith("_type"):
-            return str(item["msg"])
-        case _:
-            return "This value is not accepted."
+    """What was expected, in words that hold nothing of what came."""
+    kind: str = item["type"]
+    if kind == "json_invalid":
+        return f"This is not JSON (at character {item['loc'][-1]})."
+    if kind == "string_pattern_mismatch":
+        return f"Should match {item['ctx']['pattern']}"
+    if kind in ("literal_error", "enum"):
+        return f"Should be {item['ctx']['expected']}"
+    if kind in _LIMITS or kind.endswith(("_type", "_parsing")):
+        return str(item["msg"])
+    return _PLAIN.get(kind, "This value is not accepted.")
 
 
-_QUIET: Final = frozenset(
+_PLAIN: Final = {
+    "extra_forbidden": "There is no such field.",
+    "missing": "This field is needed.",
+}
+
+_LIMITS: Final = frozenset(
     {
         "string_too_short",
         "string_too_long",
@@ -158,8 +153,6 @@ _QUIET: Final = frozenset(
         "less_than_equal",
         "greater_than",
         "less_than",
-        "too_long",
-        "too_short",
     }
 )
 """Kinds whose message holds limits of ours and nothing of the input."""
@@ -169,7 +162,7 @@ def _http(request: Request, error: HTTPException) -> Response:
     status = error.status_code
     headers = dict(error.headers or {})
     if status == 405:
-        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+        headers["Allow"] = ", ".join(_allowed_methods(request))
     if status == 413:
         code, text = "too_large", str(error.detail)
     elif status in _HTTP_TEXT:
@@ -182,18 +175,23 @@ def _http(request: Request, error: HTTPException) -> Response:
     return problem(status, code, text, headers=headers)
 
 
-def _allowed_methods(request: Request) -> set[str]:
+def _allowed_methods(request: Request) -> list[str]:
     """All methods of an address (the router itself names only those of its first match)."""
-    found: set[str] = set()
-    for route in request.app.router.routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
+    routes = request.app.router.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 class Incidents:
-    """Outermost but for headers and the access log: no exception leaves without an answer."""
+    """Outermost but for headers and the access log: no exception leaves without an answer.
+
+    A WebSocket that is not open yet is answered in the same way (an HTTP response).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -212,14 +210,14 @@ class Incidents:
         try:
             await self._app(scope, receive, sending)
         except PolydevError as error:
-            if started or scope["type"] != "http":
+            if started:
                 log.exception("api.broken_off", code=error.code, detail=error.detail)
                 raise
             await from_error(error)(scope, receive, send)
         except Exception:
             incident = secrets.token_hex(6)
             log.exception("api.fault", incident=incident)
-            if started or scope["type"] != "http":
+            if started:
                 raise
             text = f"Polydev had a fault of its own. Tell the operator this number: {incident}."
             await problem(500, "internal", text)(scope, receive, send)

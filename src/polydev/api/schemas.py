@@ -77,6 +77,8 @@ class SessionView(Wire):
     machine_id: str | None
     cli_machine_id: str | None
     credential_id: str | None
+    account: str | None = Field(description="Who signed in, as the captured files say.")
+    plan: str | None
     receipt_id: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -223,6 +225,10 @@ class RunRequest(Wire):
     prompt: Annotated[str, StringConstraints(min_length=1, max_length=100_000)]
 
 
+class ShellRequest(Wire):
+    provider: ProviderName
+
+
 class RunChunk(Wire):
     """One line of the NDJSON answer of a run. The last one has ``exit``."""
 
@@ -266,7 +272,7 @@ class ApiKeyList(Wire):
 
 class CreateApiKey(Wire):
     label: Label = "key"
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650, strict=True)] | None = None
 
 
 class CreatedApiKey(ApiKeyView):

@@ -50,7 +50,7 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "clipboard-read=(self), clipboard-write=(self), fullscreen=(self), "
-    "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=()",
+    "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=()",
 }
 
 _HSTS: Final = "max-age=31536000"

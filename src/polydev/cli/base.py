@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 
-import click
 import typer
 import typer.core
+from typer import TyperException
 
 from polydev.cli.failures import Failure, explain, report
 
@@ -36,12 +36,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 class Group(typer.core.TyperGroup):
     """The outermost group: every error of every command ends here."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, SystemExit):
+        except (TyperException, typer.Exit, SystemExit):
             raise
-        except click.Abort:
+        except typer.Abort:
             failure = explain(KeyboardInterrupt())
         except BrokenPipeError:
             # The reader of our output has seen enough (`| head`).
@@ -54,7 +54,7 @@ class Group(typer.core.TyperGroup):
 
 def _innermost(error: BaseException) -> Failure:
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return explain(error)
 
 

@@ -171,8 +171,8 @@ def _raise_for(response: httpx.Response) -> None:
     errors = problem.get("errors")
     fields = tuple(
         f"{item.get('field')}: {item.get('message')}"
-        for item in cast("list[object]", errors if isinstance(errors, list) else [])
-        if isinstance(item, dict)
+        for item in cast("list[dict[str, object]]", errors if isinstance(errors, list) else [])
+        if isinstance(item, dict)  # pyright: ignore[reportUnnecessaryIsInstance] - hostile input
     )
     raise ServerProblem(
         response.status_code,

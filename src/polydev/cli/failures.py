@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 
-import click
+import typer
 
 from polydev.cli.exits import Exit
 from polydev.domain.text import clean, mask_secrets
@@ -79,8 +79,8 @@ def report(failure: Failure, *, as_json: bool) -> None:
         document = {"code": failure.code, "detail": text, "exit": int(failure.exit)}
         sys.stderr.write(json.dumps(document) + "\n")
     else:
-        sys.stderr.write(click.style("Error: ", fg="red") if sys.stderr.isatty() else "Error: ")
-        sys.stderr.write(text + "\n")
+        label = typer.style("Error:", fg="red") if sys.stderr.isatty() else "Error:"
+        sys.stderr.write(f"{label} {text}\n")
 
 
 def _exit_of(error: PolydevError) -> Exit:
@@ -115,4 +115,6 @@ def _problem_text(error: ServerProblem) -> str:
         )
     if error.http_status >= 500 and error.http_status != 503:
         text += "\nThe server's log says more."
-    return "\n  ".join((text, *error.fields))
+    # The API may name a field twice, or say in the field what it says in the sentence.
+    fields = [f for f in dict.fromkeys(error.fields) if f.partition(": ")[2] not in text]
+    return "\n  ".join((text, *fields))

@@ -25,7 +25,7 @@ from polydev.cli import (
 )
 from polydev.cli.base import Group
 
-HELP = """Sign command-line tools in (Codex, Claude Code, Gemini CLI, ...) where there is no browser.
+HELP = """Sign command-line tools in (Codex, Claude Code, ...) on machines without a browser.
 
 First steps: `polydev doctor`, `polydev init`, `polydev up`, and in another terminal
 `polydev login codex`.
@@ -69,3 +69,6 @@ for name, part in (
     ("keys", keys),
 ):
     app.add_typer(part.app, name=name)
+
+if __name__ == "__main__":
+    app()

@@ -137,7 +137,7 @@ async def _receive(connection: ClientConnection) -> int:
             _write_all(sys.stdout.fileno(), screen.feed(message))
             continue
         with contextlib.suppress(ValueError, AttributeError):
-            code = cast("Any", json.loads(message)).get("exit")
+            code = json.loads(message).get("exit")
             if isinstance(code, int):
                 return code if 0 <= code <= 255 else int(Exit.FAILED)
     return int(Exit.FAILED)

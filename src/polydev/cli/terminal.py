@@ -11,6 +11,8 @@ from typing import Final
 from polydev.domain.text import clean
 
 _ESC: Final = 0x1B
+_CANCEL: Final = (0x18, 0x1A)
+"""CAN and SUB end any sequence."""
 
 
 class TextFilter:
@@ -73,7 +75,10 @@ class ShellFilter:
             self._lead = False
             if 0x80 <= byte <= 0x9F:
                 return  # U+0080 to U+009F
-            out.append(0xC2)
+            # Alone it is no UTF-8, and after something dropped it could meet a second half.
+            if 0xA0 <= byte <= 0xBF:
+                out += bytes((0xC2, byte))
+                return
         if byte == _ESC:
             self._state = "escape"
         elif byte == 0xC2:
@@ -87,21 +92,31 @@ class ShellFilter:
             self._introducer = byte
             self._string.clear()
             return
-        self._state = "text"
         if byte == _ESC:
-            self._state = "escape"
             return
-        out += bytes((_ESC, byte))
+        if byte < 0x20 or byte == 0x7F:
+            # A terminal obeys a control inside a sequence and then goes on with the sequence, so
+            # "ESC BEL ]" still begins an OSC. CAN and SUB alone end it.
+            if byte in _CANCEL:
+                self._state = "text"
+            else:
+                out.append(byte)
+            return
+        self._state = "text"
+        if byte >= 0x80:
+            self._text(byte, out)
+        else:
+            out += bytes((_ESC, byte))
 
     def _in_string(self, byte: int, out: bytearray) -> None:
         ended_by_st = self._state == "string_escape" and byte == ord("\\")
         if byte == 0x07 or ended_by_st:
             self._state = "text"
             self._finish(out)
-        elif byte in (0x18, 0x1A):  # CAN and SUB end any sequence
+        elif byte in _CANCEL:
             self._state = "text"
         elif self._state == "string_escape":
-            self._state = "text"
+            self._state = "escape"
             self._escape(byte, out)
         elif byte == _ESC:
             self._state = "string_escape"

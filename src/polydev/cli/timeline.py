@@ -33,6 +33,7 @@ _EVENTS: Final[dict[str, Callable[[Data], str]]] = {
     "assist_clicked": lambda _: "Clicked for you",
     "login_exited": lambda d: f"The tool's login ended (exit code {d.get('exit')})",
     "manifest_satisfied": lambda _: "The credential files are complete",
+    "machine_gone": lambda _: "The browser machine is gone",
     "browser_restarted": lambda _: "The browser had to be started again",
 }
 

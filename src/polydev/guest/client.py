@@ -122,6 +122,9 @@ class AgentClient:
             _raise_crash_loop(health)
             if health.ready:
                 return health
+            # It answered at once although it was asked to wait: do not let it keep us busy.
+            await asyncio.sleep(min(delay, max(deadline - time.monotonic(), 0)))
+            delay = min(delay * 1.5, _LONGEST_RETRY_S)
             waiting = [u.name for u in health.units if u.state is not UnitState.READY]
             last = clean(f"not ready yet: {', '.join(waiting)}", max_chars=300)
         raise MachineNotReady("The machine did not become ready in time.", detail=last)

@@ -240,6 +240,8 @@ class MachineConfig:
     width: int
     height: int
     extra_ca: bool
+    processes: int = 0
+    """Most processes and threads in the machine; 0 leaves that to the host."""
     browser_sandbox: bool = True
     """Whether Chromium's own sandbox can be on in this machine (the driver probes it)."""
 

@@ -102,7 +102,8 @@ def _inputs() -> Iterator[tuple[str, Path]]:
 def _digest(files: dict[str, Path]) -> str:
     digest = hashlib.sha256()
     version = Path(GUEST_PYTHON).resolve().name
-    digest.update(f"{version}\0{_LAUNCHER}\0".encode())
+    digest.update(f"{version}\0".encode())
+    digest.update(Path(__file__).read_bytes())  # the launchers and the tree's form
     for name in sorted(files):
         content = files[name].read_bytes()
         digest.update(f"{name}\0{len(content)}\0".encode())
@@ -121,6 +122,9 @@ def _write(tree: Path, files: dict[str, Path]) -> None:
         (bin_ / name).write_text(_LAUNCHER.format(python=GUEST_PYTHON, module=module))
     shim = files["lib/polydev/guest/agent/open_url.py"].read_text()
     (bin_ / "open-url").write_text(f"#!{GUEST_PYTHON} -IS\n{shim}")
+    shims = tree / "shims"
+    shims.mkdir()
+    (shims / "xdg-open").symlink_to("../bin/open-url")
 
 
 def _compile(lib: Path) -> None:

@@ -52,7 +52,9 @@ def detect() -> CgroupSupport:
         if bases:
             names = ", ".join(base.parent.name for base in bases)
             return CgroupSupport("v1", tuple(bases), f"cgroup v1: {names}")
-    return CgroupSupport("none", (), "no cgroup that this user may use; rlimits only")
+    return CgroupSupport(
+        "none", (), "no cgroup that this user may use: only the number of processes is limited"
+    )
 
 
 def _v2_parents() -> list[Path]:

@@ -33,7 +33,7 @@ from polydev.errors import (
     TooMany,
 )
 from polydev.guest.client import AgentClient
-from polydev.machines.driver import Driver, DriverState, Running
+from polydev.machines.driver import Driver, DriverState, Exited, Running
 from polydev.machines.pool import WarmPool
 from polydev.settings import Settings
 from polydev.store.database import Database
@@ -44,6 +44,7 @@ from polydev.vault.keyring import Keyring
 log = structlog.get_logger("polydev.machines")
 
 CONSOLE_BYTES = 256 * 1024
+_POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,13 @@ class MachineManager:
         if mine:  # else a session took it meanwhile
             await self.destroy_machine(machine_id, why)
 
+    async def close(self) -> None:
+        """End the pool and its machines: they have no identity and take a second to make again.
+        CLI machines, and the browser machines of live sessions, go on without us."""
+        await self.pool.close()
+        for record in await self.warm_machines():
+            await self.discard_warm(record.id, "the server stopped")
+
     async def pool_status(self) -> tuple[int, int]:
         """(warm machines, wanted number)."""
         return len(await self.warm_machines()), self.pool.size
@@ -145,11 +153,13 @@ class MachineManager:
         record = await self._owned(user_id, machine_id)
         if record.kind is not MachineKind.CLI:
             raise Conflict("Only CLI machines hibernate; a browser machine can be destroyed.")
-        state = _state_of(record)
-        if state is not None:
-            await self._driver.stop(state)
-        async with self._db.transaction() as tx:
-            return await rows.mark_stopped(tx, machine_id, detail=None)
+        async with self._cli_locks[record.user_id or ""]:
+            record = await self._owned(user_id, machine_id)  # it may have been booted meanwhile
+            state = _state_of(record)
+            if state is not None:
+                await self._driver.stop(state)
+            async with self._db.transaction() as tx:
+                return await rows.mark_stopped(tx, machine_id, record.incarnation, detail=None)
 
     async def resume(self, user_id: str | None, machine_id: str) -> MachineRecord:
         record = await self._owned(user_id, machine_id)
@@ -166,7 +176,8 @@ class MachineManager:
                 raise Conflict(
                     f"Session {session_id} is using this machine; cancel the session instead."
                 )
-        await self.destroy_machine(machine_id, "destroyed by request")
+        async with self._cli_locks[record.user_id or ""]:
+            await self.destroy_machine(machine_id, "destroyed by request")
         self.pool.changed()
 
     # Any machine
@@ -232,21 +243,27 @@ class MachineManager:
                     kept += 1
                 else:
                     async with self._db.transaction() as tx:
-                        await rows.mark_stopped(tx, record.id, detail="stopped with its host")
+                        await rows.mark_stopped(
+                            tx, record.id, record.incarnation, detail="stopped with its host"
+                        )
                     stopped += 1
                 continue
             async with self._db.reading() as tx:
                 session_id = await rows.live_session_of(tx, record.id)
-            if session_id is not None or (record.user_id is None and await self.healthy(record.id)):
+            # A warm machine was made with the last process's settings; a new one takes a second.
+            if session_id is not None:
                 kept += 1
                 continue
-            await self.destroy_machine(record.id, "reclaimed at start")
-            destroyed += 1
+            if await self._destroyed(record.id, "reclaimed at start"):
+                destroyed += 1
         async with self._db.reading() as tx:
             records = await rows.list_of_executor(tx, self._settings.executor_id)
         leftovers = await self._driver.leftovers(frozenset(record.id for record in records))
         for leftover in leftovers:
-            await self._driver.remove_leftover(leftover)
+            try:
+                await self._driver.remove_leftover(leftover)
+            except (MachineError, OSError):
+                log.exception("leftover.stays", machine_id=leftover.name)
         result = Reclaimed(kept, stopped, destroyed, len(leftovers))
         log.info(
             "machines.reclaimed",
@@ -256,6 +273,15 @@ class MachineManager:
             leftovers=result.leftovers,
         )
         return result
+
+    async def _destroyed(self, machine_id: str, why: str) -> bool:
+        """Destroy it; one that stays for now must not keep the server from starting."""
+        try:
+            await self.destroy_machine(machine_id, why)
+        except (MachineError, OSError):
+            log.exception("machine.destroy_failed", machine_id=machine_id)
+            return False
+        return True
 
     # Making
 
@@ -308,21 +334,36 @@ class MachineManager:
         state = await self._driver.start(spec)
         try:
             async with self._db.transaction() as tx:
-                record = await rows.set_driver_state(tx, record.id, state)
+                record = await rows.set_driver_state(tx, record.id, record.incarnation, state)
             client = self.agent(record)
             try:
-                await client.wait_ready(self._settings.timeouts.machine_ready)
+                await self._ready_or_dead(state, client)
             finally:
                 await client.close()
         except BaseException:
             await asyncio.shield(self._driver.stop(state))
             raise
         async with self._db.transaction() as tx:
-            return await rows.mark_ready(tx, record.id)
+            return await rows.mark_ready(tx, record.id, record.incarnation)
+
+    async def _ready_or_dead(self, state: DriverState, client: AgentClient) -> None:
+        """Wait until the machine is ready, and not for one that has already died."""
+        ready = asyncio.create_task(client.wait_ready(self._settings.timeouts.machine_ready))
+        try:
+            while not (await asyncio.wait({ready}, timeout=_POLL_S))[0]:
+                outcome = await self._driver.poll(state)
+                if isinstance(outcome, Exited):
+                    raise MachineNotReady(
+                        "The machine ended before it was ready.", detail=outcome.detail
+                    )
+            ready.result()
+        finally:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
 
     async def _stop_failed(self, record: MachineRecord, why: str) -> None:
         async with self._db.transaction() as tx:
-            await rows.mark_stopped(tx, record.id, detail=why)
+            await rows.mark_stopped(tx, record.id, record.incarnation, detail=why)
 
     def _spec(self, record: MachineRecord) -> MachineSpec:
         machines = self._settings.machines

@@ -5,7 +5,6 @@ The files come from a guest and are hostile; whatever they hold, the answer is a
 
 import base64
 import json
-import math
 import re
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -89,22 +88,19 @@ def label(value: object, max_chars: int) -> str | None:
 
 
 def _time(value: object) -> datetime | None:
-    moment: datetime | None = None
-    if isinstance(value, str):
-        if re.fullmatch(r"[0-9]{1,15}", value):
-            return _time(int(value))
-        try:
-            moment = datetime.fromisoformat(value[:64])
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            return None
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        # Seconds until the year 5138, milliseconds from 1973 on: the two cannot be confused.
-        if not math.isfinite(value) or not 0 < value < 1e15:
-            return None
-        moment = datetime.fromtimestamp(value / 1000 if value >= 1e11 else value, UTC)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
+        value = int(value)
     try:
-        return moment if moment is not None and _EARLIEST < moment < _LATEST else None
-    except (OverflowError, ValueError):
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value[:64])
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            # Seconds until the year 5138, milliseconds from 1973 on: the two cannot be confused.
+            moment = datetime.fromtimestamp(value / 1000 if value >= 1e11 else value, UTC)
+        else:
+            return None
+        if moment.tzinfo is not None and _EARLIEST < moment < _LATEST:
+            return moment
+    except (ValueError, OverflowError, OSError):
+        # Not a number, not a time, or out of range: infinities and long integers end here too.
         return None
+    return None

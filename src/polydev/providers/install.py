@@ -107,6 +107,7 @@ def _npm_install(entry: Entry, install: NpmInstall, tools: Path, stamp: str) -> 
         try:
             for part in ("package.json", "package-lock.json"):
                 shutil.copyfile(lock / part, fresh / part)
+                (fresh / part).chmod(0o644)
         except OSError as error:
             raise InstallFailed(
                 f"{entry.provider.title}: {error.filename} cannot be read ({error.strerror}). "

@@ -62,6 +62,7 @@ def install_node(node_dir: Path) -> bool:
         fresh.chmod(0o755)
     fresh.replace(target)
     stamp.write_text(version, encoding="ascii")
+    stamp.chmod(0o644)
     return True
 
 

@@ -1,8 +1,11 @@
 """What can be done with a stored credential: deliver, prove, revoke; and the receipt."""
 
+import asyncio
+from collections import defaultdict
+
 import structlog
 
-from polydev.errors import AgentError, MachineError, NotFound, PolydevError
+from polydev.errors import MachineError, NotFound, PolydevError
 from polydev.guest.protocol import ExecRequest
 from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
@@ -28,6 +31,7 @@ class CredentialService:
         self._vault = vault
         self._machines = machines
         self._catalog = catalog
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def deliver(self, user_id: str, credential_id: str) -> CredentialRecord:
         """Write the stored files into the person's CLI machine (started if need be)."""
@@ -37,17 +41,17 @@ class CredentialService:
         return await self.verify(user_id, credential_id)
 
     async def deliver_into(self, user_id: str, credential_id: str, machine: MachineRecord) -> None:
-        """The one place where a credential leaves the vault."""
+        """The one place where a credential leaves the vault. Takes turns with `revoke`."""
+        async with self._turns[user_id]:
+            await self._deliver_into(user_id, credential_id, machine)
+
+    async def _deliver_into(self, user_id: str, credential_id: str, machine: MachineRecord) -> None:
         credential = await self._get(user_id, credential_id)
         if machine.user_id != user_id:
             raise MachineError("This machine is not the person's own.")
         bundle = await self._vault.get(user_id, credential_id)
-        agent = self._machines.agent(machine)
-        try:
-            await agent.deliver(bundle)
-            await agent.watch(manifest(self._catalog.get(credential.provider)))
-        finally:
-            await agent.close()
+        # First the row, then the files: whatever cuts this short, a later revoke knows where to
+        # look, and taking out what never arrived does no harm.
         async with self._db.transaction() as tx:
             await credentials.set_machine(tx, user_id, credential_id, machine.id)
             await audit.append(
@@ -57,6 +61,12 @@ class CredentialService:
                 target=credential_id,
                 data={"machine": machine.id, "version": credential.current_version},
             )
+        agent = self._machines.agent(machine)
+        try:
+            await agent.deliver(bundle)
+            await agent.watch(manifest(self._catalog.get(credential.provider)))
+        finally:
+            await agent.close()
 
     async def verify(self, user_id: str, credential_id: str) -> CredentialRecord:
         """Ask the tool itself, in the CLI machine, whether it is signed in; keep its answer."""
@@ -85,15 +95,18 @@ class CredentialService:
     async def revoke(self, user_id: str, credential_id: str) -> None:
         """Take the files out of the CLI machine, then erase them in the vault.
 
-        The vault's part is done even if the machine cannot be reached; the files then go when the
-        machine starts next or is destroyed.
+        Raises:
+            AgentError, MachineError: the machine that holds the files could not be reached. Nothing
+                was erased, so that "revoked" is never said of a credential that is still in use; a
+                machine that is broken for good can be destroyed, and then this works.
         """
+        async with self._turns[user_id]:
+            await self._revoke(user_id, credential_id)
+
+    async def _revoke(self, user_id: str, credential_id: str) -> None:
         credential = await self._get(user_id, credential_id)
         if credential.machine_id is not None:
-            try:
-                await self._remove_files(user_id, credential)
-            except (AgentError, MachineError, PolydevError):
-                log.exception("credential.files_left", credential_id=credential_id)
+            await self._remove_files(user_id, credential)
         async with self._db.transaction() as tx:
             await self._vault.revoke(tx, user_id, credential_id)
             await audit.append(

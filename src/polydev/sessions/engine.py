@@ -6,11 +6,13 @@ admin server off, its logs through ours.
 """
 
 import json
+import logging
 from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
+from polydev.domain.session import Reason, SessionState
 from polydev.sessions import workflow
 from polydev.sessions.journey import Journey
 from polydev.settings import Settings
@@ -62,14 +64,25 @@ class Engine:
         }
         DBOS(config=config)
         DBOS.launch()
+        # Its own handler writes lines of another form to standard error; ours takes them all.
+        dbos_log = logging.getLogger("dbos")
+        dbos_log.handlers.clear()
+        dbos_log.propagate = True
         self._started = True
         async with self._db.reading() as tx:
             live = await sessions.any_live(tx)
         for record in live:
             # The row is written before the workflow is; a crash between leaves it without one.
-            if await DBOS.get_workflow_status_async(record.id) is None:
+            status = await DBOS.get_workflow_status_async(record.id)
+            if status is None:
                 await self.run(record.id)
                 log.warning("session.resumed", session_id=record.id)
+            elif status.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+                # Its workflow is over and the row does not know: without this the person could
+                # never start again.
+                log.error("session.stranded", session_id=record.id, status=status.status)
+                await journey.end(record.id, SessionState.FAILED, Reason.SERVER_ERROR, None)
+                await journey.release(record.id)
 
     async def run(self, session_id: str) -> None:
         """Start the session's workflow; its id is the session's, so twice is once."""
@@ -78,7 +91,7 @@ class Engine:
 
     async def close(self) -> None:
         if self._started:
-            # Workflows are left where they are: the next process goes on with them.
+            await workflow.leave_running()
             DBOS.destroy(workflow_completion_timeout_sec=0)
             self._started = False
         workflow.use_journey(None)

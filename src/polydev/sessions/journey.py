@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import structlog
 
@@ -14,18 +12,19 @@ from polydev.errors import (
     CaptureRefused,
     Conflict,
     MachineError,
+    NotFound,
     PolydevError,
     SessionFailed,
     TooMany,
     VaultError,
 )
-from polydev.guest.client import AgentClient
-from polydev.guest.protocol import AgentEvent, EventKind, UnitState
+from polydev.guest.protocol import EventKind
 from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
 from polydev.providers.identity import identity_of
 from polydev.providers.plan import login_plan, manifest
 from polydev.sessions.credentials import CredentialService
+from polydev.sessions.login_watch import LoginWatch, last_words, reason_of
 from polydev.sessions.watchers import Watchers
 from polydev.settings import Settings, Timeouts
 from polydev.store.database import Database
@@ -36,24 +35,6 @@ from polydev.vault.service import Vault
 log = structlog.get_logger("polydev.journey")
 
 _CANCEL_POLL_S = 1.0
-_CLI_EXIT_GRACE_S = 15.0
-_CRASH_LOOPS = {
-    "agent": Reason.AGENT_CRASH_LOOP,
-    "chromium": Reason.BROWSER_CRASH_LOOP,
-    "display": Reason.DISPLAY_CRASH_LOOP,
-    "wm": Reason.DISPLAY_CRASH_LOOP,
-}
-_TOLD = {
-    EventKind.LOGIN_STARTED,
-    EventKind.PROMPT_ANSWERED,
-    EventKind.URL_OPENED,
-    EventKind.PAGE_SHOWN,
-    EventKind.ASSIST_CLICKED,
-    EventKind.LOGIN_EXITED,
-    EventKind.MANIFEST_SATISFIED,
-    EventKind.BROWSER_RESTARTED,
-}
-"""What the person sees of the agent's events, in the session's timeline."""
 
 
 class Journey:
@@ -77,6 +58,7 @@ class Journey:
         self._vault = vault
         self._credentials = credentials
         self._watchers = watchers
+        self._login = LoginWatch(db, machines, watchers, settings.timeouts.machine_ready)
 
     @property
     def timeouts(self) -> Timeouts:
@@ -99,33 +81,33 @@ class Journey:
         except TooMany as error:
             raise SessionFailed(Reason.NO_ROOM, detail=error.detail) from error
         except MachineError as error:
-            raise SessionFailed(_reason_of(error), detail=error.detail) from error
+            raise SessionFailed(reason_of(error), detail=error.detail) from error
 
     async def start_login(self, session_id: str) -> None:
         """The tool's own login runs and has opened its page in the browser."""
         session, machine = await self._with_machine(session_id)
         provider = self._catalog.get(session.provider)
-        async with self._agent(machine) as agent:
+        async with self._login.agent(machine) as agent:
             status = await agent.login_status()
             if status.state == "idle":
                 plan = login_plan(provider, assist=self._settings.assist)
                 await agent.start_login(plan)
             elif status.url_opened or status.manifest_satisfied:
                 return
-            async for event in self._told(session_id, machine, agent):
+            async for event in self._login.told(session_id, machine, agent):
                 match event.kind:
                     case EventKind.URL_OPENED | EventKind.MANIFEST_SATISFIED:
                         return
                     case EventKind.LOGIN_EXITED:
-                        raise SessionFailed(Reason.CLI_EXITED_EARLY, detail=_tail(event))
+                        raise SessionFailed(Reason.CLI_EXITED_EARLY, detail=last_words(event))
                     case _:
                         continue
 
     async def await_person(self, session_id: str) -> None:
         """The person has signed in: the tool has written files that pass their checks."""
         session, machine = await self._with_machine(session_id)
-        async with self._agent(machine) as agent:
-            watching = asyncio.create_task(self._until_signed_in(session.id, machine, agent))
+        async with self._login.agent(machine) as agent:
+            watching = asyncio.create_task(self._login.until_signed_in(session.id, machine, agent))
             try:
                 while True:
                     left = await self._persons_time_left(session_id)
@@ -146,8 +128,8 @@ class Journey:
         if session.credential_id is not None:
             return
         provider = self._catalog.get(session.provider)
-        async with self._agent(machine) as agent:
-            await self._let_cli_finish(session_id, machine, agent)
+        async with self._login.agent(machine) as agent:
+            await self._login.let_cli_finish(session_id, machine, agent)
             try:
                 bundle = await agent.capture(manifest(provider))
             except CaptureRefused as error:
@@ -162,7 +144,7 @@ class Journey:
                 stored = await self._vault.put(
                     tx, session.user_id, session.provider, bundle, identity
                 )
-                await sessions.set_credential(tx, session_id, stored.credential_id)
+                await sessions.set_credential(tx, session_id, stored.credential_id, identity)
                 await sessions.add_event(
                     tx,
                     session_id,
@@ -198,7 +180,7 @@ class Journey:
             raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
         try:
             await self._credentials.deliver_into(session.user_id, session.credential_id, record)
-        except (AgentError, MachineError, VaultError) as error:
+        except (AgentError, MachineError, VaultError, NotFound) as error:
             raise SessionFailed(Reason.DELIVERY_FAILED, detail=error.detail) from error
         async with self._db.transaction() as tx:
             await sessions.set_cli_machine(tx, session_id, record.id)
@@ -301,93 +283,6 @@ class Journey:
         async with self._db.reading() as tx:
             return await sessions.entered_at(tx, session_id, SessionState.AWAITING_USER)
 
-    # The agent's side
-
-    async def _until_signed_in(
-        self, session_id: str, machine: MachineRecord, agent: AgentClient
-    ) -> None:
-        status = await agent.login_status()
-        if status.manifest_satisfied:
-            return
-        async for event in self._told(session_id, machine, agent):
-            if event.kind is EventKind.MANIFEST_SATISFIED:
-                return
-            if event.kind is EventKind.LOGIN_EXITED:
-                status = await agent.login_status()
-                if status.manifest_satisfied:
-                    return
-                raise SessionFailed(
-                    Reason.LOGIN_REFUSED if status.denied else Reason.LOGIN_FAILED,
-                    detail=_tail(event),
-                )
-
-    async def _let_cli_finish(
-        self, session_id: str, machine: MachineRecord, agent: AgentClient
-    ) -> None:
-        """Most tools write once more before they end (an API key, a project): let them, briefly.
-
-        A tool that stays is no failure: its files have passed their checks.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLI_EXIT_GRACE_S):
-                if (await agent.login_status()).state == "exited":
-                    return
-                async for event in self._told(session_id, machine, agent):
-                    if event.kind is EventKind.LOGIN_EXITED:
-                        return
-
-    async def _told(
-        self, session_id: str, machine: MachineRecord, agent: AgentClient
-    ) -> AsyncGenerator[AgentEvent]:
-        """The agent's events from where the timeline stands, each also written into it.
-
-        A lost connection is made again while the machine lives.
-        """
-        while True:
-            async with self._db.reading() as tx:
-                after = await sessions.last_agent_seq(tx, session_id)
-            try:
-                async for event in agent.events(after=after):
-                    if event.kind in _TOLD:
-                        await self._tell(session_id, event)
-                    _check_crash_loop(event)
-                    yield event
-            except (AgentError, MachineError) as error:
-                if not await self._machines.running(machine):
-                    raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
-                await self._agent_back(agent)
-
-    async def _agent_back(self, agent: AgentClient) -> None:
-        """Wait for a restarted agent; a crash loop has a reason of its own."""
-        try:
-            await agent.wait_ready(self.timeouts.machine_ready)
-        except MachineError as error:
-            raise SessionFailed(_reason_of(error), detail=error.detail) from error
-
-    async def _tell(self, session_id: str, event: AgentEvent) -> None:
-        data = {name: value for name, value in event.data.items() if name != "tail"}
-        async with self._db.transaction() as tx:
-            await sessions.add_event(
-                tx, session_id, event.kind.value, {**data, "agentSeq": event.seq}
-            )
-        self._watchers.notify(session_id)
-
-    @contextlib.asynccontextmanager
-    async def _agent(self, machine: MachineRecord) -> AsyncGenerator[AgentClient]:
-        """Our end of the agent; a machine that died has a reason of its own."""
-        try:
-            client = self._machines.agent(machine)
-        except MachineError as error:
-            raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
-        try:
-            yield client
-        except (AgentError, MachineError) as error:
-            if not await self._machines.running(machine):
-                raise SessionFailed(Reason.MACHINE_DIED, detail=error.detail) from error
-            raise
-        finally:
-            await client.close()
-
     # Rows
 
     async def _session(self, session_id: str) -> SessionRecord:
@@ -405,21 +300,3 @@ class Journey:
         if not await self._machines.running(machine):
             raise SessionFailed(Reason.MACHINE_DIED)
         return session, machine
-
-
-def _check_crash_loop(event: AgentEvent) -> None:
-    if event.kind is EventKind.UNIT and event.data.get("state") == UnitState.CRASH_LOOP.value:
-        reason = _CRASH_LOOPS.get(str(event.data.get("unit")))
-        if reason is not None:
-            raise SessionFailed(reason, detail=str(event.data.get("last_lines", ""))[:2000])
-
-
-def _reason_of(error: MachineError) -> Reason:
-    unit = getattr(error, "unit", None)
-    return _CRASH_LOOPS.get(str(unit), Reason.MACHINE_NOT_READY)
-
-
-def _tail(event: AgentEvent) -> str:
-    tail = event.data.get("tail")
-    lines = cast("list[object]", tail) if isinstance(tail, list) else []
-    return "\n".join(str(line) for line in lines)[-2000:]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from polydev.domain.machine import MachineState
-from polydev.domain.session import LIVE_STATES
+from polydev.domain.session import LIVE_STATES, SessionState
 from polydev.errors import Conflict, MachineError, NotFound, PolydevError
 from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
@@ -64,8 +64,10 @@ class SessionService:
                     target=record.id,
                     data={"provider": provider},
                 )
-        if created:
+        if record.state is SessionState.PENDING:
+            # Also one that an earlier start wrote and did not get to run: by its id it runs once.
             await self._engine.run(record.id)
+        if created:
             log.info("session.started", session_id=record.id, provider=provider)
         return record
 

@@ -5,11 +5,11 @@ ids and outcomes pass through it, never a credential: the record is in the datab
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from dbos import DBOS
+from dbos import DBOS, StepOptions
 
 from polydev.domain.session import Reason, SessionState
 from polydev.errors import PolydevError, SessionFailed
@@ -28,6 +28,7 @@ Outcome = dict[str, str | None]
 @dataclass(slots=True)
 class _Current:
     journey: Journey | None = None
+    running: set[asyncio.Task[object]] = field(default_factory=set[asyncio.Task[object]])
 
 
 _current = _Current()
@@ -36,6 +37,18 @@ _current = _Current()
 def use_journey(journey: Journey | None) -> None:
     """Give the workflow its services. DBOS calls functions by name, so they cannot be passed."""
     _current.journey = journey
+
+
+async def leave_running() -> None:
+    """Let go of every workflow of this process where it stands, without an outcome.
+
+    DBOS records nothing for a cancelled task, so the next process goes on with it; closing the
+    database under a step would look like a fault of the step instead.
+    """
+    tasks = set(_current.running)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _journey() -> Journey:
@@ -47,13 +60,17 @@ def _journey() -> Journey:
 @DBOS.workflow(name="sign_in")
 async def sign_in(session_id: str) -> str:
     """The whole journey of one session; returns its last state. Workflow id: the session's."""
+    task = asyncio.current_task()
+    if task is not None:
+        _current.running.add(task)
+        task.add_done_callback(_current.running.discard)
     outcome: Outcome = {}
     for step in STEPS:
         outcome = await DBOS.run_step_async({"name": step.name}, _run, step, session_id)
         if outcome:
             break
-    ended: str = await DBOS.run_step_async({"name": "end"}, _end, session_id, outcome)
-    await DBOS.run_step_async({"name": RELEASE}, _release, session_id)
+    ended: str = await DBOS.run_step_async(_again("end"), _end, session_id, outcome)
+    await DBOS.run_step_async(_again(RELEASE), _release, session_id)
     return ended
 
 
@@ -100,6 +117,7 @@ async def _raced(journey: Journey, step: Step, session_id: str) -> Outcome:
             work.result()
             return {}
         if cancel in done:
+            cancel.result()  # a database that failed under it is no wish of the person's
             return _ending(SessionState.CANCELLED, Reason.CANCELLED_BY_USER, None)
         raise SessionFailed(Reason.SESSION_TOO_LONG if whole else step.timeout_reason)
     finally:
@@ -110,6 +128,17 @@ async def _raced(journey: Journey, step: Step, session_id: str) -> Outcome:
 
 async def _as_coroutine(step: Step, journey: Journey, session_id: str) -> None:
     await step.run(journey, session_id)
+
+
+def _again(name: str) -> StepOptions:
+    """The last two steps must succeed, or the session would never end: tried for half an hour."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "max_attempts": 12,
+        "interval_seconds": 0.5,
+        "backoff_rate": 2.0,
+    }
 
 
 def _ending(state: SessionState, reason: Reason, detail: str | None) -> Outcome:

@@ -142,6 +142,9 @@ class SessionRow(Base):
     machine_id: Mapped[str | None] = mapped_column(ForeignKey("machines.id"))
     cli_machine_id: Mapped[str | None] = mapped_column(ForeignKey("machines.id"))
     credential_id: Mapped[str | None] = mapped_column(ForeignKey("credentials.id"))
+    account: Mapped[str | None] = mapped_column(String(320))
+    plan: Mapped[str | None] = mapped_column(String(64))
+    """Who signed in, as the captured files said then."""
     receipt_id: Mapped[str | None] = mapped_column(Id)
     cancel_requested_at: Mapped[datetime | None]
     viewer_seen_at: Mapped[datetime | None]

@@ -117,6 +117,8 @@ class SessionRecord:
     machine_id: str | None
     cli_machine_id: str | None
     credential_id: str | None
+    account: str | None
+    plan: str | None
     receipt_id: str | None
     cancel_requested_at: datetime | None
     viewer_seen_at: datetime | None
@@ -136,6 +138,8 @@ class SessionRecord:
             row.machine_id,
             row.cli_machine_id,
             row.credential_id,
+            row.account,
+            row.plan,
             row.receipt_id,
             row.cancel_requested_at,
             row.viewer_seen_at,

@@ -1,1 +1,1 @@
-"""."""
+"""Live streams: tickets, and the relays behind the WebSockets."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from polydev.errors import VaultError
+from polydev.errors import CredentialTampered
 
 _NONCE = 12
 
@@ -63,7 +63,7 @@ def unseal(kek: bytes, binding: Binding, sealed: Sealed) -> bytes:
     """The plaintext.
 
     Raises:
-        VaultError: something was edited or moved, or the key is not the right one.
+        CredentialTampered: something was edited or moved, or the key is not the right one.
     """
     data_key = _decrypt(kek, sealed.wrapped_key, binding.encode("key"), binding)
     return _decrypt(data_key, sealed.ciphertext, binding.encode("bundle"), binding)
@@ -78,7 +78,7 @@ def _decrypt(key: bytes, data: bytes, additional: bytes, binding: Binding) -> by
     try:
         return AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], additional)
     except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce and a tag
-        raise VaultError(
+        raise CredentialTampered(
             f"Credential {binding.credential_id} (version {binding.version}) is not what was "
             "stored: its row was changed or moved. Sign in again; tell the operator.",
         ) from None

@@ -1,6 +1,8 @@
 """The root key's file: 64 hexadecimal characters that nobody but the server may read."""
 
+import contextlib
 import os
+import re
 import secrets
 import stat
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 from polydev.errors import VaultError
 
 KEY_BYTES = 32
+_KEY = re.compile(rb"[0-9a-fA-F]{64}")
 
 
 def load_or_create(path: Path) -> bytes:
@@ -17,32 +20,44 @@ def load_or_create(path: Path) -> bytes:
         VaultError: the file is not what it must be. It is never replaced: without the right key
             every stored credential is lost, so mending it is a person's decision.
     """
+    if not os.path.lexists(path):
+        try:
+            _create(path)
+        except OSError as error:
+            raise VaultError(f"The key file {path} cannot be made: {error.strerror}.") from error
+    return _load(path)
+
+
+def _create(path: Path) -> None:
+    """The whole file appears at once, so a start that is cut short leaves none or a good one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = secrets.token_bytes(KEY_BYTES).hex() + "\n"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return _load(path)
-    except OSError as error:
-        raise VaultError(f"The key file {path} cannot be made: {error.strerror}.") from error
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        key = secrets.token_bytes(KEY_BYTES)
-        file.write(key.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
-    return key
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a rename: of two first starts at once, both then read the same key.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
+    sync_folder(path.parent)
 
 
 def _load(path: Path) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Not blocking: a pipe put here must not hold up the start.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise VaultError(
             f"The key file {path} cannot be read: {error.strerror}. It must be a regular file of "
             "the user that runs Polydev."
         ) from error
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise VaultError(f"The key file {path} is not a regular file.")
         if status.st_uid != os.geteuid():
@@ -56,22 +71,24 @@ def _load(path: Path) -> bytes:
                 f"{stat.S_IMODE(status.st_mode):04o}); `chmod 600 {path}`, and if somebody may "
                 "have read it, make a new one and sign in again."
             )
-        text = file.read(1024).strip()
+        text = os.read(fd, 1024).strip()
+    finally:
+        os.close(fd)
     if len(text) != 2 * KEY_BYTES:
         raise VaultError(
             f"The key file {path} must hold 64 hexadecimal characters; it holds {len(text)}. "
             "Restore it from your backup."
         )
-    try:
-        return bytes.fromhex(text.decode("ascii"))
-    except ValueError:
+    if not _KEY.fullmatch(text):
         raise VaultError(
             f"The key file {path} must hold 64 hexadecimal characters; some are not. "
             "Restore it from your backup."
-        ) from None
+        )
+    return bytes.fromhex(text.decode("ascii"))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlive a power cut."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

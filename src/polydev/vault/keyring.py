@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from polydev.domain.secret import Secret
-from polydev.errors import VaultError
+from polydev.errors import VaultKeyMissing
 
 
 class Keyring:
@@ -28,12 +28,12 @@ class Keyring:
         """The key-encryption key of this id.
 
         Raises:
-            VaultError: this installation has no such key.
+            VaultKeyMissing: this installation has no such key.
         """
         try:
             return self._keks[key_id]
         except KeyError:
-            raise VaultError(
+            raise VaultKeyMissing(
                 "A credential is encrypted with a key that this installation does not have "
                 f"({key_id}). Restore the key file that belongs to this database.",
             ) from None
@@ -41,10 +41,6 @@ class Keyring:
     def agent_token(self, machine_id: str, incarnation: str) -> Secret:
         """The token of one incarnation's guest agent: derived, so it is stored nowhere."""
         return Secret(self._derive(f"agent token v1|{machine_id}|{incarnation}").hex())
-
-    def ticket_key(self) -> bytes:
-        """Signs stream tickets."""
-        return self._derive("stream tickets v1")
 
     def tag(self, message: bytes) -> str:
         """HMAC-SHA256 in hex over what a credential's row says."""

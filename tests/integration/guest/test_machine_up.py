@@ -1,6 +1,7 @@
 """Starting, restarting and giving up: the supervisor and the agent as real processes."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ import pytest
 from polydev.domain.secret import Secret
 from polydev.domain.session import Reason
 from polydev.errors import AgentError, MachineNotReady
-from polydev.guest.client import AgentClient, UnitCrashLoop
+from polydev.guest.client import AgentClient, AgentUnreachable, UnitCrashLoop
 from polydev.guest.protocol import EventKind, UnitState
 from tests.integration.guest.machine import Boot, Machine, dial
 
@@ -144,7 +145,7 @@ async def test_a_display_that_dies_takes_its_programs_along_and_all_come_back(
     health = await machine.client.wait_ready(60)
 
     restarts = {unit.name: unit.restarts for unit in health.units}
-    assert restarts["display"] == 1
+    assert restarts["display"] == 1, machine.console
     assert restarts["chromium"] <= 1
     assert await _rfb_greeting(machine) == b"RFB 003.008\n"
 
@@ -162,3 +163,17 @@ async def _rfb_greeting(machine: Machine) -> bytes:
     end: socket.socket = await dial(machine.folder / "host" / "display.sock")
     with end:
         return await asyncio.get_running_loop().sock_recv(end, 12)
+
+
+async def test_sigterm_ends_all_units_in_order(boot: Boot) -> None:
+    machine = await boot("browser")
+    await machine.client.wait_ready(60)
+    supervisor = await machine.pid_of("/usr/bin/python3 -IS /opt/polydev/agent/bin/supervisor")
+
+    with contextlib.suppress(AgentUnreachable):
+        await machine.sh(f"kill -TERM {supervisor}")
+
+    async with asyncio.timeout(15):
+        assert await machine.process.wait() == 0
+    assert "supervisor: ending" in machine.console
+    assert "crash_loop" not in machine.console

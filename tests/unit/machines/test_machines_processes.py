@@ -19,7 +19,7 @@ async def test_a_process_ends_on_sigterm() -> None:
 
 
 async def test_a_process_that_ignores_sigterm_is_killed() -> None:
-    process = await spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 60 >/dev/null; done")
+    process = await spawn("sh", "-c", "trap '' TERM; echo up; while :; do sleep 9 >/dev/null; done")
     assert process.stdout is not None
     await process.stdout.readline()
     ref = ProcessRef.of(process.pid)

@@ -8,7 +8,9 @@ export class ApiError extends Error {
   readonly code: string;
   readonly fields: readonly { field: string; message: string }[];
 
-  constructor(problem: Pick<Problem, "status" | "code" | "detail"> & { errors?: Problem["errors"] }) {
+  constructor(
+    problem: Pick<Problem, "status" | "code" | "detail"> & { errors?: Problem["errors"] },
+  ) {
     super(problem.detail);
     this.name = "ApiError";
     this.status = problem.status;

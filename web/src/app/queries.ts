@@ -1,5 +1,5 @@
-import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { notifications } from "@mantine/notifications";
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { ApiError, isTransient, sentenceOf } from "../api/problem";
 import { meQuery } from "../auth/me";
 
@@ -11,11 +11,19 @@ export function makeQueryClient(): QueryClient {
     }
   };
   const queries = new QueryClient({
-    queryCache: new QueryCache({ onError: signedOut }),
+    queryCache: new QueryCache({
+      onError: (error, query) => {
+        if (query.queryKey[0] !== meQuery.queryKey[0]) signedOut(error);
+      },
+    }),
     mutationCache: new MutationCache({
       onError: (error) => {
         signedOut(error);
-        notifications.show({ color: "red", title: "That did not work", message: sentenceOf(error) });
+        notifications.show({
+          color: "red",
+          title: "That did not work",
+          message: sentenceOf(error),
+        });
       },
     }),
     defaultOptions: {

@@ -3,6 +3,7 @@ import {
   Badge,
   Button,
   Card,
+  type CSSVariablesResolver,
   createTheme,
   type MantineColorsTuple,
   Modal,
@@ -73,7 +74,10 @@ export const theme = createTheme({
   autoContrast: true,
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: "'JetBrains Mono Variable', ui-monospace, monospace",
-  headings: { fontWeight: "600", sizes: { h1: { fontSize: "1.5rem" }, h2: { fontSize: "1.1rem" } } },
+  headings: {
+    fontWeight: "600",
+    sizes: { h1: { fontSize: "1.5rem" }, h2: { fontSize: "1.1rem" } },
+  },
   fontSizes: { xs: "0.75rem", sm: "0.8125rem", md: "0.9rem", lg: "1rem", xl: "1.2rem" },
   defaultRadius: "md",
   cursorType: "pointer",
@@ -82,9 +86,18 @@ export const theme = createTheme({
     Alert: Alert.extend({ defaultProps: { variant: "light" } }),
     Badge: Badge.extend({
       defaultProps: { variant: "light", radius: "sm", tt: "none", fw: 550 },
+      // A state must never be cut short: rather the table scrolls.
+      styles: { root: { minWidth: "max-content" }, label: { overflow: "visible" } },
     }),
     Button: Button.extend({ defaultProps: { size: "sm" } }),
-    Card: Card.extend({ defaultProps: { withBorder: true, shadow: "xs", padding: "lg" } }),
+    Card: Card.extend({
+      defaultProps: {
+        withBorder: true,
+        shadow: "xs",
+        padding: "lg",
+        bg: "var(--mantine-color-body)",
+      },
+    }),
     Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { blur: 2 } } }),
     NavLink: NavLink.extend({ defaultProps: { variant: "light" } }),
     Paper: Paper.extend({ defaultProps: { shadow: "xs" } }),
@@ -93,3 +106,24 @@ export const theme = createTheme({
     Tooltip: Tooltip.extend({ defaultProps: { withArrow: true, openDelay: 300 } }),
   },
 });
+
+/** Mantine's light variants are a little pale on white and a little dark on dark. */
+export const cssVariables: CSSVariablesResolver = (made) => {
+  const names = ["pine", "amber", "green", "red", "orange", "gray"] as const;
+  const variables = (pick: (tones: readonly string[]) => [string, string]) =>
+    Object.fromEntries(
+      names.flatMap((name) => {
+        const [text, ground] = pick(made.colors[name] ?? []);
+        return [
+          [`--mantine-color-${name}-light-color`, text],
+          [`--mantine-color-${name}-light`, ground],
+        ];
+      }),
+    );
+  const faint = (color: string) => `color-mix(in srgb, ${color} 16%, transparent)`;
+  return {
+    variables: {},
+    light: variables((tones) => [tones[9] ?? "", tones[1] ?? ""]),
+    dark: variables((tones) => [tones[3] ?? "", faint(tones[4] ?? "")]),
+  };
+};

@@ -29,7 +29,8 @@ export function RequireMe() {
   }
   if (me.data === null) return <SignedOut />;
   const only = me.data.onlySessionId;
-  if (only !== null && pathname !== `/view/${only}`) return <Navigate to={`/view/${only}`} replace />;
+  if (only !== null && pathname !== `/view/${only}`)
+    return <Navigate to={`/view/${only}`} replace />;
   if (pathname === "/login") return <Navigate to="/" replace />;
   return <Outlet />;
 }

@@ -23,8 +23,10 @@ async function redeemPending(): Promise<Me | null> {
 export const meQuery = queryOptions({
   queryKey: ["me"],
   queryFn: async (): Promise<Me | null> => {
+    // A link that is refused is told as such, not taken for "nobody is signed in".
+    const redeemed = await redeemPending();
     try {
-      const me = (await redeemPending()) ?? (await client.GET("/api/me")).data ?? null;
+      const me = redeemed ?? (await client.GET("/api/me")).data ?? null;
       setCsrfToken(me?.csrfToken ?? null);
       return me;
     } catch (error) {

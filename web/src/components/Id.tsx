@@ -6,7 +6,13 @@ import { shortId } from "../lib/format";
 export function Id({ value, full = false }: { value: string; full?: boolean }) {
   return (
     <Group gap={4} wrap="nowrap" component="span">
-      <Text span className="mono" size="sm" title={value}>
+      <Text
+        span
+        className="mono"
+        size="sm"
+        title={value}
+        style={full ? undefined : { whiteSpace: "nowrap" }}
+      >
         {full ? value : shortId(value)}
       </Text>
       <Copy value={value} />

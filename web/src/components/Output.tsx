@@ -23,7 +23,7 @@ export function Output({ text, label, maxHeight = 420, empty = "Nothing was writ
           {text !== "" && <Copy value={text} />}
         </Group>
       )}
-      <ScrollArea.Autosize mah={maxHeight} type="auto" offsetScrollbars>
+      <ScrollArea.Autosize mah={maxHeight} type="auto">
         <Code
           block
           fz="xs"

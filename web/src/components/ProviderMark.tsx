@@ -37,7 +37,13 @@ export function ProviderMark({ provider, size = 40 }: { provider: string; size?:
   const [from, to] = mark ? [mark.from, mark.to] : (OTHERS[sum % OTHERS.length] ?? OTHERS[0]);
   const gradient = `mark-${provider}`;
   return (
-    <svg width={size} height={size} viewBox="0 0 40 40" aria-hidden="true" style={{ flexShrink: 0 }}>
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 40 40"
+      aria-hidden="true"
+      style={{ flexShrink: 0 }}
+    >
       <defs>
         <linearGradient id={gradient} x1="0" y1="0" x2="1" y2="1">
           <stop offset="0" stopColor={from} />
@@ -46,13 +52,7 @@ export function ProviderMark({ provider, size = 40 }: { provider: string; size?:
       </defs>
       <rect width="40" height="40" rx="10" fill={`url(#${gradient})`} />
       {mark ? (
-        <g
-          fill="none"
-          stroke="#fff"
-          strokeWidth="2.6"
-          strokeLinecap="round"
-          strokeLinejoin="round"
-        >
+        <g fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round" strokeLinejoin="round">
           {mark.shape}
         </g>
       ) : (

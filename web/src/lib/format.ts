@@ -25,3 +25,11 @@ export function modeLetters(mode: string): string {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
+
+/** `claude_code` -> `Claude Code`, where the tool's own title is not to be had. */
+export function titleOf(provider: string): string {
+  return provider
+    .split("_")
+    .map((word) => (word === "cli" ? "CLI" : word.charAt(0).toUpperCase() + word.slice(1)))
+    .join(" ");
+}

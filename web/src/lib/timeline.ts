@@ -11,7 +11,8 @@ export interface Note {
 
 export interface Step {
   state: SessionState;
-  status: "done" | "current" | "waiting" | "ended";
+  /** `stopped`: begun, but the session ended in it. `ended`: the last entry, how it ended. */
+  status: "done" | "current" | "waiting" | "stopped" | "ended";
   /** When the step began; null while it is still to come. */
   startedAt: number | null;
   /** Null while it runs or has not begun. */
@@ -64,7 +65,7 @@ export function steps(events: readonly SessionEvent[], createdAt: string): Step[
       if (text !== null) current.notes.push({ seq: event.seq, at: event.at, text });
     } else if (state !== current.state) {
       current.endedAt = at;
-      current.status = "done";
+      current.status = hasEnded(state) && state !== "completed" ? "stopped" : "done";
       current = open(state, at);
       made.push(current);
     }

@@ -13,7 +13,7 @@ from polydev.cli.checks.host import nearest_existing
 from polydev.machines.driver import Finding
 from polydev.settings import Settings
 
-_DASHBOARD: Final = Path(__file__).parents[2] / "web"
+_DASHBOARD: Final = Path(__file__).parents[2] / "api" / "static"
 
 
 async def state_dir(settings: Settings) -> list[Finding]:

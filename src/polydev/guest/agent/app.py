@@ -18,7 +18,7 @@ from polydev.guest.agent.events import EventLog
 from polydev.guest.agent.execute import execute
 from polydev.guest.agent.homefs import FileRefused
 from polydev.guest.agent.layout import Layout
-from polydev.guest.agent.login import LoginDesk
+from polydev.guest.agent.login_desk import LoginDesk
 from polydev.guest.agent.machine import MachineView
 from polydev.guest.agent.pty_socket import serve_terminal
 from polydev.guest.agent.supervisor_link import SupervisorLink

@@ -59,6 +59,8 @@ def program_environment(
         env["DISPLAY"] = display
     if url_socket is not None:
         env["BROWSER"] = str(layout.shim)
+        # Some tools run `xdg-open`, and Debian's looks for a desktop's browser before BROWSER.
+        env["PATH"] = f"{layout.shims}:{env['PATH']}"
         env["POLYDEV_URL_SOCKET"] = url_socket
     env.update(extra)
     return env

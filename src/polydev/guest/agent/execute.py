@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ from typing import Final
 
 from polydev.guest.agent.environment import program_environment
 from polydev.guest.agent.layout import Layout
-from polydev.guest.agent.process import find_program
+from polydev.guest.agent.process import Child, find_program
 from polydev.guest.agent.web import AgentProblem
 from polydev.guest.codec import dumps
 from polydev.guest.protocol import CODE_CLI_MISSING, ExecRequest
@@ -18,6 +17,7 @@ from polydev.guest.protocol import CODE_CLI_MISSING, ExecRequest
 _CHUNK: Final = 16_384
 _WAITING: Final = 16
 """Chunks read ahead of a slow client."""
+_DRAIN_S: Final = 2.0
 
 
 async def execute(request: ExecRequest, layout: Layout) -> AsyncIterator[bytes]:
@@ -33,27 +33,42 @@ async def execute(request: ExecRequest, layout: Layout) -> AsyncIterator[bytes]:
             422, CODE_CLI_MISSING, f"{request.argv[0]} is not installed in this machine"
         )
     try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *request.argv[1:],
-            env=env,
-            cwd=request.cwd,
-            start_new_session=True,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        return _Run(request, *_spawn(request, program, env)).lines()
     except OSError as error:
         raise AgentProblem(
             422, "cannot_start", f"{request.argv[0]} cannot be started: {error.strerror}"
         ) from None
-    return _Run(process, request).lines()
+
+
+def _spawn(request: ExecRequest, program: str, env: dict[str, str]) -> tuple[Child, int, int]:
+    """The program, and the ends of its output and errors that we read.
+
+    Its standard input is a file in memory: there is nobody who would have to feed a pipe.
+    """
+    out, their_out = os.pipe2(os.O_CLOEXEC)
+    err, their_err = os.pipe2(os.O_CLOEXEC)
+    stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(stdin), "wb") as file:
+            file.write(request.stdin)
+        os.lseek(stdin, 0, os.SEEK_SET)
+        fds = {0: stdin, 1: their_out, 2: their_err}
+        argv = (program, *request.argv[1:])
+        return Child.spawn(argv, env, fds=fds, cwd=request.cwd), out, err
+    except OSError:
+        os.close(out)
+        os.close(err)
+        raise
+    finally:
+        for fd in (stdin, their_out, their_err):
+            os.close(fd)
 
 
 class _Run:
-    def __init__(self, process: asyncio.subprocess.Process, request: ExecRequest) -> None:
-        self._process = process
+    def __init__(self, request: ExecRequest, child: Child, out: int, err: int) -> None:
+        self._child = child
         self._request = request
+        self._pipes = {"out": out, "err": err}
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
         self._left = request.max_output_bytes
         self._ended: str | None = None
@@ -61,59 +76,54 @@ class _Run:
     async def lines(self) -> AsyncIterator[bytes]:
         tasks: list[asyncio.Task[None]] = []
         try:
-            tasks.append(asyncio.create_task(self._feed()))
             tasks.append(asyncio.create_task(self._watchdog()))
             tasks.append(asyncio.create_task(self._gather()))
             while (item := await self._queue.get())[0] != "end":
                 name, data = item
                 yield dumps({name: base64.b64encode(data).decode()})
-            code = await self._process.wait()
-            last: dict[str, object] = {"exit": code}
+            last: dict[str, object] = {"exit": await self._child.exited}
             if self._ended is not None:
                 last["ended"] = self._ended
             yield dumps(last)
         finally:
-            self._kill()
+            self._child.send(signal.SIGKILL)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._process.wait()
+            await self._child.exited
 
     async def _gather(self) -> None:
-        process = self._process
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
-        readers = [
-            asyncio.create_task(self._read("out", process.stdout)),
-            asyncio.create_task(self._read("err", process.stderr)),
-        ]
+        readers = [asyncio.create_task(self._read(name, fd)) for name, fd in self._pipes.items()]
         try:
-            await process.wait()
-            # What it left running may hold its pipes open; its output ends with it all the same.
-            self._kill()
-            await asyncio.wait(readers, timeout=2)
+            # With its end its group is killed, so nothing of it keeps the pipes open; only what
+            # has left the group could, and is not waited for.
+            await asyncio.wait([self._child.exited])
+            reading: set[asyncio.Task[None]] = set(readers)
+            before = None
+            while reading and (self._queue.full() or before != self._left):
+                before = self._left
+                _, reading = await asyncio.wait(reading, timeout=_DRAIN_S)
         finally:
             for reader in readers:
                 reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
         await self._queue.put(("end", b""))
 
-    async def _read(self, name: str, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(_CHUNK):
-            if self._left <= 0:
-                continue
-            part, self._left = data[: self._left], self._left - len(data)
-            await self._queue.put((name, part))
-            if self._left <= 0:
-                self._stop("output")
-
-    async def _feed(self) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101
-        with contextlib.suppress(OSError):
-            stdin.write(self._request.stdin)
-            await stdin.drain()
-        with contextlib.suppress(OSError):
-            stdin.close()
+    async def _read(self, name: str, fd: int) -> None:
+        stream = asyncio.StreamReader(limit=_CHUNK)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(fd, "rb", 0)
+        )
+        try:
+            while data := await stream.read(_CHUNK):
+                if self._left <= 0:
+                    continue
+                part, self._left = data[: self._left], self._left - len(data)
+                await self._queue.put((name, part))
+                if self._left <= 0:
+                    self._stop("output")
+        finally:
+            transport.close()
 
     async def _watchdog(self) -> None:
         await asyncio.sleep(self._request.timeout_s)
@@ -121,9 +131,4 @@ class _Run:
 
     def _stop(self, why: str) -> None:
         self._ended = why
-        self._kill()
-
-    def _kill(self) -> None:
-        # The group is the process's own: nothing else of the machine can be in it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._child.send(signal.SIGKILL)

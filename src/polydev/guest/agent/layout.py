@@ -24,6 +24,11 @@ class Layout:
         return self.agent_tree / "bin" / "open-url"
 
     @property
+    def shims(self) -> Path:
+        """Holds the shim under the names of other programs that open a browser."""
+        return self.agent_tree / "shims"
+
+    @property
     def share(self) -> Path:
         """Static files of the agent: the waiting page, the window manager's configuration."""
         return self.agent_tree / "lib" / "polydev" / "guest" / "agent" / "share"

@@ -39,8 +39,6 @@ _SCREEN: Final = 8192
 _BEFORE_ENTER_S: Final = 0.1
 """Some tools take text and Enter that arrive together for a paste, and wait on."""
 
-IDLE: Final = LoginStatus("idle", False, False, None, False, ())
-
 
 class Login:
     """One run of one plan. Made by `Login.start`, over with `end`."""
@@ -51,13 +49,16 @@ class Login:
         layout: Layout,
         pilot: BrowserPilot,
         events: EventLog,
+        *,
         say: Callable[[str], None],
+        on_over: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._layout = layout
         self._pilot = pilot
         self._events = events
         self._say = say
+        self._on_over = on_over
         self._home = Home(layout.home)
         self._intake = UrlIntake(self._open_url)
         self._tail: deque[str] = deque(maxlen=_TAIL)
@@ -128,6 +129,7 @@ class Login:
             task.cancel()
         if self._watch is not None:
             self._watch.close()
+        self._on_over()
         self._intake.close()
         self._pilot.end_login()
 
@@ -143,6 +145,7 @@ class Login:
         code = await terminal.child.exited
         self._check_manifest()
         self._exit = code
+        self._on_over()
         self._say(f"ended with {describe_exit(code)}")
         self._events.emit(EventKind.LOGIN_EXITED, exit=code, tail=list(self._tail))
 
@@ -183,41 +186,11 @@ class Login:
             self._say(f"a URL was not opened: {refusal}")
             raise
         try:
-            await self._pilot.open(url)
+            error = await self._pilot.open(url)
         except (CdpError, TimeoutError):
             self._say("the browser did not take the URL")
             raise UrlRefused("the browser did not take the URL") from None
+        if error is not None:
+            self._say(f"the page of {host} does not load: {error}")
         self._url_opened = True
         self._events.emit(EventKind.URL_OPENED, host=host)
-
-
-class LoginDesk:
-    """At most one login at a time, in machines that have a browser."""
-
-    def __init__(self, make: Callable[[LoginPlan], Login], *, has_browser: bool) -> None:
-        self._make = make
-        self._has_browser = has_browser
-        self._login: Login | None = None
-        self._lock = asyncio.Lock()
-
-    async def start(self, plan: LoginPlan) -> None:
-        if not self._has_browser:
-            raise AgentProblem(409, "wrong_role", "this machine has no browser to sign in with")
-        async with self._lock:
-            if self._login is not None and self._login.running:
-                raise AgentProblem(409, "login_running", "a login runs already")
-            if self._login is not None:
-                await self._login.end()
-                self._login = None
-            login = self._make(plan)
-            await login.start()
-            self._login = login
-
-    def status(self) -> LoginStatus:
-        return self._login.status() if self._login is not None else IDLE
-
-    async def end(self) -> None:
-        async with self._lock:
-            login, self._login = self._login, None
-            if login is not None:
-                await login.end()

@@ -17,9 +17,9 @@ from polydev.guest.protocol import (
 class MachineView:
     """Turns the supervisor's snapshots into health, and their differences into events."""
 
-    def __init__(self, config: MachineConfig, uptime_s: float, events: EventLog) -> None:
+    def __init__(self, config: MachineConfig, born: float, events: EventLog) -> None:
         self.config = config
-        self._born = time.monotonic() - uptime_s
+        self._born = born
         self._events = events
         self._units: tuple[UnitReport, ...] = ()
         self._changed = asyncio.Event()

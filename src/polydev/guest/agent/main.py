@@ -11,13 +11,16 @@ from polydev.guest.agent.app import Agent, make_app
 from polydev.guest.agent.browser.pilot import BrowserPilot
 from polydev.guest.agent.credentials import Credentials, Note
 from polydev.guest.agent.events import EventLog
+from polydev.guest.agent.homefs import Home
 from polydev.guest.agent.layout import Layout
-from polydev.guest.agent.login import Login, LoginDesk
+from polydev.guest.agent.login import Login
+from polydev.guest.agent.login_desk import LoginDesk
 from polydev.guest.agent.machine import MachineView
 from polydev.guest.agent.supervisor.link import AGENT_LISTEN_FD
 from polydev.guest.agent.supervisor_link import Hello, SupervisorLink
 
 _WATCH_NOTE = "watch"
+_LOGIN_NOTE = "login"
 
 
 class Server(uvicorn.Server):
@@ -46,7 +49,7 @@ class Server(uvicorn.Server):
 def build(layout: Layout, hello: Hello, link: SupervisorLink) -> Agent:
     """Put the agent's parts together; from here on it hears its supervisor."""
     events = EventLog()
-    machine = MachineView(hello.config, hello.uptime_s, events)
+    machine = MachineView(hello.config, hello.born, events)
     welcome = (layout.share / "waiting.html").read_text()
     pilot = BrowserPilot(events, link.browser_ready, welcome_html=welcome)
 
@@ -58,9 +61,11 @@ def build(layout: Layout, hello: Hello, link: SupervisorLink) -> Agent:
     if isinstance(watched, dict):
         credentials.resume(cast("Note", watched))
     logins = LoginDesk(
-        lambda plan: Login(plan, layout, pilot, events, _say),
+        lambda plan, on_over: Login(plan, layout, pilot, events, say=_say, on_over=on_over),
+        lambda manifest: link.note(_LOGIN_NOTE, manifest),
         has_browser=hello.config.role == "browser",
     )
+    logins.resume(hello.notes.get(_LOGIN_NOTE), Home(layout.home), events)
     link.on_units = machine.update
     link.on_browser = pilot.attach
     link.replay()

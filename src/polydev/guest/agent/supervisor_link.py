@@ -16,7 +16,8 @@ from polydev.guest.protocol import MachineConfig, UnitReport
 @dataclass(frozen=True, slots=True)
 class Hello:
     config: MachineConfig
-    uptime_s: float
+    born: float
+    """When the machine came up, on the monotonic clock that all its processes share."""
     notes: dict[str, object]
     """What the agent before this one asked the supervisor to keep."""
 
@@ -76,9 +77,9 @@ class SupervisorLink:
         match message:
             case {"kind": "hello"}:
                 config = decode(MachineConfig, message.get("config"), "config")
-                uptime = cast("float", message.get("uptime"))
+                born = cast("float", message.get("born"))
                 notes = cast("dict[str, object]", message.get("notes"))
-                self.hello.set_result(Hello(config, uptime, notes))
+                self.hello.set_result(Hello(config, born, notes))
             case {"kind": "units"} if self.on_units is not None:
                 units = decode_list(UnitReport, message.get("units"), "units")
                 self.on_units(units, cast("dict[str, object]", message.get("exits")))

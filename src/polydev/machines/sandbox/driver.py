@@ -23,6 +23,7 @@ from polydev.machines.sandbox.console import read_end
 from polydev.machines.sandbox.host_check import check_host
 from polydev.machines.sandbox.keeper import KeeperConfig
 from polydev.machines.sandbox.layout import MachinePaths
+from polydev.machines.sandbox.remove import remove_tree
 from polydev.machines.sandbox.root import Shared, bwrap_argv, data_files
 from polydev.machines.sandbox.uids import free_uid, lease_of
 
@@ -61,15 +62,20 @@ class SandboxDriver(Driver):
     async def start(self, spec: MachineSpec) -> DriverState:
         paths = self._paths(spec.machine_id)
         existed = paths.folder.exists()
+        lost = self._state_on_disk(paths)
+        if lost is not None:
+            # A server killed during a boot never wrote down what it had started; two incarnations
+            # on one home would destroy each other's work.
+            await self.stop(lost)
         try:
             uid = await self._make_folders(spec, paths)
             joins = cgroups.create(self._cgroups, spec.incarnation, spec.limits)
             return await self._start_keeper(spec, paths, uid, joins)
-        except (MachineError, OSError) as error:
-            await cgroups.remove(self._cgroups, spec.incarnation)
+        except BaseException as error:
+            await asyncio.shield(cgroups.remove(self._cgroups, spec.incarnation))
             if not existed:
                 shutil.rmtree(paths.folder, ignore_errors=True)
-            if isinstance(error, MachineError):
+            if not isinstance(error, OSError):
                 raise
             raise MachineError(
                 f"The sandbox could not be made: {error.strerror} ({error.filename}).",
@@ -186,6 +192,7 @@ class SandboxDriver(Driver):
             width=spec.display.width,
             height=spec.display.height,
             extra_ca=self._options.extra_ca is not None,
+            processes=spec.limits.processes,
             browser_sandbox=self._options.browser_sandbox,
         )
         return json.dumps({name: getattr(config, name) for name in MachineConfig.__slots__})
@@ -223,7 +230,7 @@ class SandboxDriver(Driver):
             if known is not None:
                 await self.stop(known)
         # The home may hold millions of files: not on the event loop.
-        await asyncio.to_thread(shutil.rmtree, paths.folder, True)
+        await asyncio.to_thread(remove_tree, paths.folder)
         if paths.folder.exists():
             raise MachineError(f"The folder of machine {machine_id} could not be removed.")
 

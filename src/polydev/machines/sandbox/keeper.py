@@ -158,16 +158,17 @@ def _terminate_guest(init_pid: int) -> None:
 async def _start_machine(
     config: KeeperConfig, console: ConsoleLog
 ) -> tuple[asyncio.subprocess.Process, int]:
-    argv = list(config.bwrap)
+    program, *options = config.bwrap
     fds: list[int] = []
     for path, text, mode in config.data_files:
-        fd = os.memfd_create("data")
-        os.write(fd, text.encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-        fds.append(fd)
-        argv += ["--perms", mode, "--ro-bind-data", str(fd), path]
+        fds.append(_memory_file(text.encode()))
+        options += ["--perms", mode, "--ro-bind-data", str(fds[-1]), path]
     info_read, info_write = os.pipe()
-    argv += ["--info-fd", str(info_write), "--", *config.command]
+    options += ["--info-fd", str(info_write)]
+    # Not on the command line: the machine's init shows it to everybody in the machine, and it
+    # names folders of the host.
+    fds.append(_memory_file(b"".join(option.encode() + b"\0" for option in options)))
+    argv = [program, "--args", str(fds[-1]), "--", *config.command]
     output_read, output_write = os.pipe()
     machine = await asyncio.create_subprocess_exec(
         *argv,
@@ -188,6 +189,13 @@ async def _start_machine(
         _answer({"error": "bubblewrap could not make the sandbox; see the console log"})
         sys.exit(1)
     return machine, int(json.loads(info)["child-pid"])
+
+
+def _memory_file(content: bytes) -> int:
+    fd = os.memfd_create("polydev")
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _rlimits(max_processes: int, own_user: bool) -> Callable[[], None]:

@@ -168,20 +168,36 @@ async def mark_starting(tx: AsyncSession, machine_id: str, *, incarnation: str) 
 
 
 async def set_driver_state(
-    tx: AsyncSession, machine_id: str, driver_state: dict[str, str | int]
+    tx: AsyncSession, machine_id: str, incarnation: str | None, driver_state: dict[str, str | int]
 ) -> MachineRecord:
-    return await _change(tx, machine_id, driver_state=driver_state)
+    return await _change(tx, machine_id, incarnation, driver_state=driver_state)
 
 
-async def mark_ready(tx: AsyncSession, machine_id: str) -> MachineRecord:
+async def mark_ready(tx: AsyncSession, machine_id: str, incarnation: str | None) -> MachineRecord:
     return await _change(
-        tx, machine_id, state=MachineState.READY.value, ready_at=datetime.now(UTC), detail=None
+        tx,
+        machine_id,
+        incarnation,
+        state=MachineState.READY.value,
+        ready_at=datetime.now(UTC),
+        detail=None,
     )
 
 
-async def mark_stopped(tx: AsyncSession, machine_id: str, *, detail: str | None) -> MachineRecord:
+async def mark_stopped(
+    tx: AsyncSession, machine_id: str, incarnation: str | None, *, detail: str | None
+) -> MachineRecord:
+    """The end of one incarnation; a later one is left as it is, and returned."""
+    current = await any_get(tx, machine_id)
+    if current is not None and current.incarnation != incarnation:
+        return current
     return await _change(
-        tx, machine_id, state=MachineState.STOPPED.value, driver_state=None, detail=detail
+        tx,
+        machine_id,
+        incarnation,
+        state=MachineState.STOPPED.value,
+        driver_state=None,
+        detail=detail,
     )
 
 
@@ -200,17 +216,21 @@ async def mark_destroyed(tx: AsyncSession, machine_id: str, *, detail: str) -> M
     )
 
 
-async def _change(tx: AsyncSession, machine_id: str, **values: Any) -> MachineRecord:
+async def _change(
+    tx: AsyncSession, machine_id: str, meant: str | None = None, **values: Any
+) -> MachineRecord:
+    """Change a machine that still exists; ``meant``: only this incarnation of it."""
+    query = update(MachineRow).where(
+        MachineRow.id == machine_id, MachineRow.state != MachineState.DESTROYED.value
+    )
+    if meant is not None:
+        query = query.where(MachineRow.incarnation == meant)
     changed = await tx.execute(
-        update(MachineRow)
-        .where(MachineRow.id == machine_id, MachineRow.state != MachineState.DESTROYED.value)
-        .values(**values)
-        .returning(MachineRow)
-        .execution_options(populate_existing=True)
+        query.values(**values).returning(MachineRow).execution_options(populate_existing=True)
     )
     row = changed.scalar_one_or_none()
     if row is None:
-        raise MachineError(f"Machine {machine_id} has been destroyed meanwhile.")
+        raise MachineError(f"Machine {machine_id} has been destroyed or started anew meanwhile.")
     return MachineRecord.of(row)
 
 

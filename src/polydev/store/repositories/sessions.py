@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from polydev.domain.credential import Identity
 from polydev.domain.ids import new_id
 from polydev.domain.session import Reason, SessionState, check_transition
 from polydev.errors import Conflict, NotFound, PolydevError
@@ -42,8 +43,15 @@ async def start(
             session_id=row.id,
             created_at=datetime.now(UTC),
         )
-        tx.add(key)
-        await tx.flush()
+        try:
+            async with tx.begin_nested():
+                tx.add(key)
+        except IntegrityError:
+            # The same key at the same moment: the other start was first, and its answer counts.
+            answered = await tx.get(StartKeyRow, (user_id, idempotency_key), populate_existing=True)
+            if created or answered is None or answered.provider != provider:
+                raise Conflict("This Idempotency-Key is being used right now. Try again.") from None
+            return await any_get(tx, answered.session_id) or SessionRecord.of(row), False
     return SessionRecord.of(row), created
 
 
@@ -192,8 +200,16 @@ async def viewer_seen(tx: AsyncSession, user_id: str, session_id: str) -> None:
         raise NotFound(f"There is no session {session_id}.")
 
 
-async def set_credential(tx: AsyncSession, session_id: str, credential_id: str) -> None:
-    await _set(tx, session_id, credential_id=credential_id)
+async def set_credential(
+    tx: AsyncSession, session_id: str, credential_id: str, identity: Identity
+) -> None:
+    await _set(
+        tx,
+        session_id,
+        credential_id=credential_id,
+        account=identity.account,
+        plan=identity.plan,
+    )
 
 
 async def set_cli_machine(tx: AsyncSession, session_id: str, machine_id: str) -> None:
@@ -225,6 +241,9 @@ async def _set(tx: AsyncSession, session_id: str, **values: Any) -> SessionRecor
 
 
 async def add_event(tx: AsyncSession, session_id: str, kind: str, data: dict[str, Any]) -> None:
+    """Append to the timeline. The session's row is locked first: else, of two writers at once,
+    the later number could be seen before the earlier one, and a watcher would skip it."""
+    await tx.execute(select(SessionRow.id).where(SessionRow.id == session_id).with_for_update())
     tx.add(SessionEventRow(session_id=session_id, at=datetime.now(UTC), kind=kind, data=data))
     await tx.flush()
 
@@ -241,6 +260,11 @@ async def events(
         .limit(limit)
     )
     return [SessionEventRecord.of(row) for row in rows]
+
+
+async def count_events(tx: AsyncSession, session_id: str) -> int:
+    query = select(func.count()).select_from(SessionEventRow)
+    return int(await tx.scalar(query.where(SessionEventRow.session_id == session_id)) or 0)
 
 
 async def last_agent_seq(tx: AsyncSession, session_id: str) -> int:

@@ -37,7 +37,7 @@ class Pages:
         self._on_shown = on_shown
         self._cdp: CdpPipe | None = None
         self._by_session: dict[str, Page] = {}
-        self._attaching: set[str] = set()
+        self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -48,6 +48,11 @@ class Pages:
     async def begin(self, cdp: CdpPipe) -> None:
         self._cdp = cdp
         await cdp.call("Target.setDiscoverTargets", {"discover": True})
+        # Chromium tells of the present tabs only once per pipe, and an agent before this one may
+        # have been told.
+        found = await cdp.call("Target.getTargets")
+        for info in cast("list[Params]", found.get("targetInfos", [])):
+            self.handle("", "Target.targetCreated", {"targetInfo": info})
 
     def handle(self, session: str, method: str, params: Params) -> None:
         page = self._by_session.get(session)
@@ -78,9 +83,9 @@ class Pages:
             self._on_shown(page)
 
     async def _attach(self, target: str) -> None:
-        if self._cdp is None or target in self._attaching:
+        if self._cdp is None or target in self._known:
             return
-        self._attaching.add(target)
+        self._known.add(target)
         try:
             attached = await self._cdp.call(
                 "Target.attachToTarget", {"targetId": target, "flatten": True}
@@ -98,8 +103,6 @@ class Pages:
             )
         except CdpError:
             return  # closed meanwhile
-        finally:
-            self._attaching.discard(target)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)

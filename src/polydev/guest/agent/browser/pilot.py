@@ -50,14 +50,18 @@ class BrowserPilot:
         self._cdp = CdpPipe(pipe.write_fd, pipe.read_fd, pages.handle)
         self._spawn(self._begin(self._cdp, pages, again=again))
 
-    async def open(self, url: str) -> None:
-        """Show ``url`` in the first tab as the login page, as soon as there is a browser."""
+    async def open(self, url: str) -> str | None:
+        """Show ``url`` in the first tab as the login page, as soon as there is a browser.
+
+        Returns Chromium's name for why it could not be loaded, or None. Raises `CdpError`,
+        `TimeoutError`.
+        """
         self._wanted = url
         self._last = None
         self._announce = True
         async with asyncio.timeout(20):
             await self._ready.wait()
-        await self._go(url)
+        return await self._go(url)
 
     def begin_login(self, steps: tuple[AssistStep, ...]) -> None:
         self.end_login()
@@ -87,14 +91,16 @@ class BrowserPilot:
         except CdpError:
             return  # it died again: the next one is on its way
 
-    async def _go(self, url: str) -> None:
+    async def _go(self, url: str) -> str | None:
         pages = self._pages.all
         if self._cdp is None:
             raise CdpError("there is no browser")
-        if pages:
-            await self._cdp.call("Page.navigate", {"url": url}, session=pages[0].session)
-        else:
+        if not pages:
             await self._cdp.call("Target.createTarget", {"url": url})
+            return None
+        answer = await self._cdp.call("Page.navigate", {"url": url}, session=pages[0].session)
+        error = answer.get("errorText")
+        return error if isinstance(error, str) and error else None
 
     async def _welcome(self, page: Page) -> None:
         """Say in the empty first page what this browser is waiting for."""
@@ -110,7 +116,7 @@ class BrowserPilot:
         if not self._ready.is_set():
             self._ready.set()
             self._on_ready(self._generation)
-            if page.url == "about:blank" and self._wanted is None:
+            if page.url.startswith("data:") and self._wanted is None:
                 self._spawn(self._welcome(page))
         if not page.host or page is not self._pages.all[0]:
             return

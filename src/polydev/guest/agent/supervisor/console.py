@@ -21,12 +21,12 @@ _LINES_KEPT: Final = 300
 class Console:
     def __init__(self, fd: int = 1) -> None:
         self._fd = fd
-        self._start = time.monotonic()
+        self.born = time.monotonic()
         self._lines: dict[str, deque[str]] = {}
 
     @property
     def uptime_s(self) -> float:
-        return time.monotonic() - self._start
+        return time.monotonic() - self.born
 
     def add(self, unit: str, line: str) -> None:
         """Record one line of a unit's output."""

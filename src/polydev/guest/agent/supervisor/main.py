@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -151,7 +152,7 @@ class Supervisor:
         ours, theirs = pair()
         self._link = Link(ours, self._from_agent, lambda: None)
         hello = {"kind": "hello", "config": encode(self._config), "notes": self._notes}
-        self._link.send({**hello, "uptime": self._console.uptime_s})
+        self._link.send({**hello, "born": self._console.born})
         self._send_units()
         self._send_browser()
         listener = os.dup(self._listener.fileno())
@@ -299,4 +300,8 @@ def main() -> None:
         sys.exit(78)
     with contextlib.suppress(OSError):
         os.chdir(layout.home)
+    if config.processes > 0:
+        # Set in here, it counts this machine's user namespace alone, whatever else the same user
+        # runs on the host: a limit that needs neither root nor a control group.
+        resource.setrlimit(resource.RLIMIT_NPROC, (config.processes, config.processes))
     asyncio.run(Supervisor(layout, config, console).run())

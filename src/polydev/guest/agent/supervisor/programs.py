@@ -1,7 +1,6 @@
 """How display, window manager and Chromium are started: their command lines, and no more."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,9 @@ from polydev.guest.protocol import MachineConfig
 XVNC: Final = "/usr/bin/Xvnc"
 OPENBOX: Final = "/usr/bin/openbox"
 CERTUTIL: Final = "/usr/bin/certutil"
+START_PAGE: Final = "data:text/html,"
+"""Not about:blank: with that, Chromium puts the keyboard into its address bar, not the page."""
+
 _CHROMIUMS: Final = ("/usr/lib/chromium/chromium", "/usr/bin/chromium", "/usr/bin/google-chrome")
 """The program itself first: Debian's launcher script costs time and adds extensions."""
 
@@ -102,7 +104,7 @@ def chromium(layout: Layout, config: MachineConfig) -> tuple[str, ...]:
         "--no-first-run",
         "--no-pings",
         "--password-store=basic",
-        "about:blank",
+        START_PAGE,
     )
 
 
@@ -147,7 +149,3 @@ def certificate_imports(layout: Layout) -> list[tuple[str, ...]]:
             )
         )
     return commands
-
-
-def installed(program: str) -> bool:
-    return shutil.which(program) is not None

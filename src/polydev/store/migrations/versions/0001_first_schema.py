@@ -149,6 +149,8 @@ def upgrade() -> None:
         sa.Column("machine_id", sa.String(length=40), nullable=True),
         sa.Column("cli_machine_id", sa.String(length=40), nullable=True),
         sa.Column("credential_id", sa.String(length=40), nullable=True),
+        sa.Column("account", sa.String(length=320), nullable=True),
+        sa.Column("plan", sa.String(length=64), nullable=True),
         sa.Column("receipt_id", sa.String(length=40), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("viewer_seen_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,140 @@
+"""Server-sent events over a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from httpx_sse import ServerSentEvent, aconnect_sse
+
+from polydev.api import sse
+from polydev.domain.session import SessionState
+from polydev.store.repositories import sessions
+from tests.api_world import Person, World
+
+
+def path_of(person: Person) -> str:
+    return f"/api/auth/session/{person.session_id}/events"
+
+
+async def read_to_end(events: AsyncIterator[ServerSentEvent]) -> list[ServerSentEvent]:
+    return [event async for event in events]
+
+
+async def test_events_come_as_they_happen_and_end_with_the_session(world: World) -> None:
+    alice = world.alice
+    async with (
+        world.serving() as address,
+        httpx.AsyncClient(base_url=f"http://{address}", headers=alice.headers) as client,
+        aconnect_sse(client, "GET", path_of(alice)) as source,
+        asyncio.timeout(10),
+    ):
+        assert source.response.headers["content-type"].startswith("text/event-stream")
+        assert source.response.headers["cache-control"] == "no-store"
+        events = source.aiter_sse()
+        # Those that happened before; the very first says how soon to come back.
+        assert (await anext(events)).retry == 1000
+        while json.loads((await anext(events)).data)["data"]["state"] != "awaiting_user":
+            pass
+        async with world.db.transaction() as tx:
+            await sessions.transition(tx, alice.session_id, SessionState.CAPTURING)
+        world.watchers.notify(alice.session_id)
+        event = await anext(events)
+        assert event.event == "state"
+        body = json.loads(event.data)
+        assert body["data"]["state"] == "capturing"
+        assert event.id == str(body["seq"])
+        await world.end_session(alice.session_id)
+        rest = await read_to_end(events)
+    assert [event.event for event in rest] == ["state", "end"]
+
+
+async def test_a_stream_goes_on_after_the_last_event_seen(world: World) -> None:
+    alice = world.alice
+    async with world.db.reading() as tx:
+        known = await sessions.events(tx, alice.user_id, alice.session_id)
+    await world.end_session(alice.session_id)
+    async with (
+        world.serving() as address,
+        httpx.AsyncClient(base_url=f"http://{address}", headers=alice.headers) as client,
+        asyncio.timeout(10),
+    ):
+        headers = {"Last-Event-ID": str(known[-1].seq)}
+        async with aconnect_sse(client, "GET", path_of(alice), headers=headers) as source:
+            by_header = await read_to_end(source.aiter_sse())
+        params = {"after": known[-1].seq}
+        async with aconnect_sse(client, "GET", path_of(alice), params=params) as source:
+            by_query = await read_to_end(source.aiter_sse())
+    for seen in (by_header, by_query):
+        named = [event for event in seen if event.event != "message"]
+        assert [event.event for event in named] == ["state", "end"]
+        assert json.loads(named[0].data)["data"]["state"] == "cancelled"
+
+
+async def test_an_idle_stream_is_kept_alive_by_comments(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "KEEPALIVE_S", 0.05)
+    alice = world.alice
+    headers = {**alice.headers, "Accept": "text/event-stream"}
+    async with (
+        world.serving() as address,
+        httpx.AsyncClient(base_url=f"http://{address}", headers=headers) as client,
+        client.stream("GET", path_of(alice)) as answer,
+        asyncio.timeout(10),
+    ):
+        comments = 0
+        async for line in answer.aiter_lines():
+            comments += line == ": keepalive"
+            if comments == 3:
+                break
+    assert comments == 3
+
+
+async def test_another_persons_stream_is_a_404_and_no_stream(world: World) -> None:
+    headers = {**world.bob.headers, "Accept": "text/event-stream"}
+    async with world.client(headers=headers) as client:
+        answer = await client.get(path_of(world.alice))
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_client_that_goes_ends_the_watching(world: World) -> None:
+    alice = world.alice
+    ended = asyncio.Event()
+    watch = world.services.sessions.watch
+
+    async def watched(user_id: str, session_id: str, after: int):
+        try:
+            async for event in watch(user_id, session_id, after):
+                yield event
+        finally:
+            ended.set()
+
+    world.services.sessions.watch = watched  # type: ignore[method-assign]
+    async with (
+        world.serving() as address,
+        httpx.AsyncClient(base_url=f"http://{address}", headers=alice.headers) as client,
+    ):
+        async with aconnect_sse(client, "GET", path_of(alice)) as source, asyncio.timeout(10):
+            await anext(source.aiter_sse())
+            assert not ended.is_set()
+        await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_a_server_that_stops_does_not_wait_for_open_streams(world: World) -> None:
+    alice = world.alice
+    loop = asyncio.get_running_loop()
+    async with httpx.AsyncClient(headers=alice.headers) as client:
+        async with world.serving() as address:
+            url = f"http://{address}{path_of(alice)}"
+            headers = {"Accept": "text/event-stream"}
+            answer = await client.send(
+                client.build_request("GET", url, headers=headers), stream=True
+            )
+            lines = answer.aiter_lines()
+            assert await anext(lines)
+            stopping_at = loop.time()
+        assert loop.time() - stopping_at < 3, "uvicorn's own patience is 5 s"
+        assert "event: end" not in [line async for line in lines], "the session has not ended"

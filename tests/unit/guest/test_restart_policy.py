@@ -1,0 +1,48 @@
+"""When a unit that died is started again."""
+
+from polydev.guest.agent.supervisor.restart import RestartPolicy
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _die_after(policy: RestartPolicy, clock: Clock, seconds: float) -> float | None:
+    policy.started()
+    clock.now += seconds
+    delay = policy.died()
+    clock.now += delay or 0
+    return delay
+
+
+def test_delays_double_and_the_sixth_death_is_a_crash_loop() -> None:
+    clock = Clock()
+    policy = RestartPolicy(clock)
+
+    delays = [_die_after(policy, clock, 0.1) for _ in range(6)]
+
+    assert delays == [0.2, 0.4, 0.8, 1.6, 3.2, None]
+
+
+def test_delays_do_not_grow_beyond_the_longest() -> None:
+    clock = Clock()
+    policy = RestartPolicy(clock)
+
+    delays = [_die_after(policy, clock, 8) for _ in range(12)]
+
+    assert max(d for d in delays if d is not None) == 5.0
+    assert None not in delays
+
+
+def test_a_healthy_run_forgets_earlier_deaths() -> None:
+    clock = Clock()
+    policy = RestartPolicy(clock)
+    for _ in range(5):
+        _die_after(policy, clock, 0.1)
+
+    assert _die_after(policy, clock, 31) == 0.2
+    assert _die_after(policy, clock, 0.1) == 0.4

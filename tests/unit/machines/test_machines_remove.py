@@ -1,0 +1,59 @@
+"""A guest may make folders that its host cannot simply remove."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from polydev.machines.sandbox.remove import remove_tree
+
+NOBODY = 65534
+SCRIPT = (
+    "import sys, pathlib; from polydev.machines.sandbox.remove import remove_tree; "
+    "p = pathlib.Path(sys.argv[1]); q = p / 'x' / 'y' / 'z'; q.mkdir(parents=True); "
+    "(q / 'file').touch(); (p / 'x' / 'y').chmod(0o555); (p / 'x').chmod(0); "
+    "remove_tree(p); sys.exit(p.exists())"
+)
+
+
+def test_a_tree_is_removed_and_what_a_link_points_at_stays(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o500)
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "link").symlink_to(outside)
+    remove_tree(tree)
+    assert not tree.exists()
+    assert outside.stat().st_mode & 0o777 == 0o500
+
+
+def test_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    remove_tree(tmp_path / "missing")
+
+
+def test_folders_without_permissions_are_removed_by_their_owner() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        tree.mkdir()
+        user = None
+        if os.geteuid() == 0:
+            user = NOBODY
+            Path(folder).chmod(0o777)
+            os.chown(tree, NOBODY, NOBODY)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", SCRIPT, str(tree)],
+                user=user,
+                group=user,
+                capture_output=True,
+                check=False,
+                cwd="/",
+            )
+        except PermissionError:
+            pytest.skip("this Python environment lies where an ordinary user may not read")
+        if b"ModuleNotFoundError" in done.stderr:
+            pytest.skip("this Python environment lies where an ordinary user may not read")
+        assert done.returncode == 0, done.stderr

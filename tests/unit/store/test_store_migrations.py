@@ -1,0 +1,54 @@
+"""The schema: what the migrations make is what the models say, on both databases."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from polydev.errors import SettingsError
+from polydev.store import migrate
+from polydev.store.urls import DatabaseUrl
+
+
+def test_migrated_schema_is_exactly_what_the_models_say(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    assert migrate.drift(empty_url) == []
+
+
+def test_drift_is_seen_when_there_is_some(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    run(empty_url, "DROP INDEX uq_auth_sessions_one_live")
+    assert any("uq_auth_sessions_one_live" in line for line in migrate.drift(empty_url))
+
+
+def test_migrating_twice_changes_nothing(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    migrate.upgrade(empty_url)
+    migrate.check(empty_url)
+
+
+def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(migrate.upgrade, empty_url) for _ in range(4)]:
+            done.result()
+    migrate.check(empty_url)
+
+
+def test_an_empty_database_is_refused_with_the_command_that_mends_it(empty_url: str) -> None:
+    with pytest.raises(SettingsError, match="polydev up"):
+        migrate.check(empty_url)
+
+
+def test_a_database_of_a_newer_polydev_is_left_alone(empty_url: str) -> None:
+    migrate.upgrade(empty_url)
+    run(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    for refused in (migrate.upgrade, migrate.check):
+        with pytest.raises(SettingsError, match="newer Polydev"):
+            refused(empty_url)
+
+
+def run(url: str, statement: str) -> None:
+    engine = create_engine(DatabaseUrl.parse(url).for_sync())
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
