@@ -81,7 +81,7 @@ class MachineManager:
     async def take_browser(self, user_id: str, session_id: str) -> MachineRecord:
         """A ready browser machine for this session: a warm one, else a new one.
 
-        Asked again for the same session it returns the one it gave before.
+        Asked again it gives another: whoever repeats a step looks first at what the session has.
         """
         async with self._db.transaction() as tx:
             record = await rows.take_warm(
