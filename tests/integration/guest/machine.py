@@ -2,6 +2,7 @@
 so that these tests need no driver."""
 
 import asyncio
+import codecs
 import contextlib
 import json
 import os
@@ -28,6 +29,41 @@ POLICIES = {"URLBlocklist": ["file://*"]}
 Boot = Callable[..., Awaitable["Machine"]]
 
 
+class Console:
+    """What a machine has printed so far.
+
+    A line takes its own way (agent, supervisor, here), so it may come after the event that the
+    agent sent later: `until` waits for it.
+    """
+
+    def __init__(self, source: asyncio.StreamReader) -> None:
+        self.text = ""
+        self._source = source
+        self._more = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    async def until(self, text: str, *, within_s: float = 30) -> str:
+        """All of it, once a whole line of it holds ``text``."""
+        try:
+            async with asyncio.timeout(within_s), self._more:
+                await self._more.wait_for(lambda: text in self.text.rpartition("\n")[0])
+        except TimeoutError:
+            raise AssertionError(f"the console never said {text!r}:\n{self.text}") from None
+        return self.text
+
+    async def whole(self) -> str:
+        """All of it, once the machine has ended."""
+        await self._reader
+        return self.text
+
+    async def _read(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while data := await self._source.read(65_536):
+            async with self._more:
+                self.text += decoder.decode(data)
+                self._more.notify_all()
+
+
 @dataclass
 class Machine:
     """One running machine, its client, and what its console says."""
@@ -35,13 +71,10 @@ class Machine:
     folder: Path
     process: asyncio.subprocess.Process
     client: AgentClient
+    console: "Console"
     started: float
     seen: list[AgentEvent] = field(default_factory=list)
     after: int = 0
-
-    @property
-    def console(self) -> str:
-        return (self.folder / "console").read_text()
 
     async def event(self, kind: EventKind, *, within_s: float = 30, **data: object) -> AgentEvent:
         """The next event of this kind and data, waited for."""
@@ -93,19 +126,24 @@ async def machine(
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     try:
         argv = _command(folder, tree, role, replace or {}, tools or {}, extra_ca)
-        with (folder / "console").open("wb") as console:
-            started = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                *argv, stdout=console, stderr=console, stdin=subprocess.DEVNULL
-            )
+        started = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        console = Console(process.stdout)
         client = AgentClient(lambda: dial(folder / "host" / "agent.sock"), Secret(TOKEN))
         try:
-            yield Machine(folder, process, client, started)
+            yield Machine(folder, process, client, console, started)
         finally:
             await client.close()
             if process.returncode is None:
                 process.kill()
             await process.wait()
+            await console.whole()
     finally:
         shutil.rmtree(folder)
 

@@ -74,7 +74,8 @@ async def test_neither_console_nor_events_hold_a_code_state_or_token(boot: Boot)
     await machine.client.start_login(PLAN)
     await machine.event(EventKind.LOGIN_EXITED)
 
-    told = machine.console + repr(machine.seen) + await machine.client.logs("agent")
+    console = await machine.console.until("login: ended with exit code 0")
+    told = console + repr(machine.seen) + await machine.client.logs("agent")
     assert "Go to http://127.0.0.1:" in told
     assert "Signed in" in told
     assert not re.search("s3cret-state|c0de-of|t0ken-of|eyJlbWFpbCI6", told)
@@ -143,7 +144,7 @@ async def test_a_tool_that_exits_early_is_told_with_its_last_lines(boot: Boot) -
 
     event = await machine.event(EventKind.LOGIN_EXITED)
     assert event.data == {"exit": 4, "tail": ["the service is closed today"]}
-    assert "login: the service is closed today" in machine.console
+    await machine.console.until("login: the service is closed today")
     status = await machine.client.login_status()
     assert (status.manifest_satisfied, status.denied) == (False, False)
 

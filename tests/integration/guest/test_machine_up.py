@@ -107,7 +107,8 @@ async def test_an_agent_in_a_crash_loop_is_reported_by_the_supervisor(boot: Boot
     assert "the reason is in here" in await machine.client.logs("agent")
     with pytest.raises(AgentError, match="crashing"):
         await machine.client.login_status()
-    marked = next(x for x in machine.console.splitlines() if x.startswith("@polydev "))
+    console = await machine.console.until("@polydev ")
+    marked = next(x for x in console.splitlines() if x.startswith("@polydev "))
     report = json.loads(marked.removeprefix("@polydev "))
     assert (report["name"], report["state"]) == ("agent", "crash_loop")
 
@@ -129,7 +130,7 @@ async def test_a_unit_in_a_crash_loop_ends_the_wait_with_its_last_lines(
 
     assert loop.value.reason is reason
     assert "the reason is in here" in loop.value.detail
-    assert "exit code 3" in machine.console
+    await machine.console.until("exit code 3")
     event = await machine.event(EventKind.UNIT, state=UnitState.CRASH_LOOP.value)
     assert event.data["exit"] == 3
 
@@ -145,7 +146,7 @@ async def test_a_display_that_dies_takes_its_programs_along_and_all_come_back(
     health = await machine.client.wait_ready(60)
 
     restarts = {unit.name: unit.restarts for unit in health.units}
-    assert restarts["display"] == 1, machine.console
+    assert restarts["display"] == 1, machine.console.text
     assert restarts["chromium"] <= 1
     assert await _rfb_greeting(machine) == b"RFB 003.008\n"
 
@@ -175,5 +176,6 @@ async def test_sigterm_ends_all_units_in_order(boot: Boot) -> None:
 
     async with asyncio.timeout(15):
         assert await machine.process.wait() == 0
-    assert "supervisor: ending" in machine.console
-    assert "crash_loop" not in machine.console
+    console = await machine.console.whole()
+    assert "supervisor: ending" in console
+    assert "crash_loop" not in console
