@@ -244,6 +244,21 @@ async def test_a_process_bomb_stops_at_the_machines_limit(machines: Machines) ->
     await client.close()
 
 
+async def test_a_memory_bomb_stops_at_the_machines_limit(machines: Machines) -> None:
+    _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    bomb = (
+        "held = []\n"
+        "for _ in range(64):\n"
+        "  held.append(bytearray(b'x') * (64 << 20))\n"
+        "  print(len(held), flush=True)\n"
+    )
+    answer = await sh(client, f'python3 -c "{bomb}" < /dev/null')
+    assert answer.exit != 0
+    assert 4 <= len(answer.out.split()) < 16, answer
+    assert (await client.health()).ready
+    await client.close()
+
+
 async def test_the_way_out_is_the_egress_proxy_and_it_refuses_the_host(machines: Machines) -> None:
     _, client = await machines.boot(machines.spec(MachineKind.CLI))
     code = (

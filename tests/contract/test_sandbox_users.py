@@ -40,8 +40,9 @@ async def main():
             health = await client.wait_ready(60)
             uid = os.stat(f"/proc/{state['pid']}").st_uid
             limit = await collect(
-                client.exec(ExecRequest(argv=("/bin/bash", "-c", "ulimit -u"))), max_bytes=100)
-            said[kind.value] = [health.ready, uid, limit.out.decode().strip()]
+                client.exec(ExecRequest(argv=("/bin/bash", "-c", "ulimit -u -d"))), max_bytes=200)
+            words = [line.split()[-1] for line in limit.out.decode().splitlines()]
+            said[kind.value] = [health.ready, uid, *sorted(words, key=int)]
         finally:
             await client.close()
             await driver.destroy(spec.machine_id, state)
@@ -95,7 +96,7 @@ def test_an_ordinary_user_makes_machines_that_run_as_that_user(nobodys_dir: Path
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout)
     assert said == {
-        "browser": [True, NOBODY, "400"],
-        "cli": [True, NOBODY, "400"],
+        "browser": [True, NOBODY, "400", str(1024 << 10)],
+        "cli": [True, NOBODY, "400", str(1024 << 10)],
         "findings": [],
     }

@@ -242,6 +242,8 @@ class MachineConfig:
     extra_ca: bool
     processes: int = 0
     """Most processes and threads in the machine; 0 leaves that to the host."""
+    process_memory_mib: int = 0
+    """Most memory of each process in MiB; 0 where the host limits the whole machine's."""
     browser_sandbox: bool = True
     """Whether Chromium's own sandbox can be on in this machine (the driver probes it)."""
 

@@ -27,6 +27,11 @@ class CgroupSupport:
     """v2: one folder; v1: one a controller. Machine folders are made in them."""
     detail: str
 
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a machine's memory can be limited as a whole."""
+        return self.version == "v2" or any(base.parent.name == "memory" for base in self.bases)
+
 
 def detect() -> CgroupSupport:
     """Try, by making a folder and setting a limit, which cgroups this process may use."""
@@ -53,7 +58,10 @@ def detect() -> CgroupSupport:
             names = ", ".join(base.parent.name for base in bases)
             return CgroupSupport("v1", tuple(bases), f"cgroup v1: {names}")
     return CgroupSupport(
-        "none", (), "no cgroup that this user may use: only the number of processes is limited"
+        "none",
+        (),
+        "no cgroup that this user may use: the number of processes and the memory of each are "
+        "limited (rlimits), a machine's memory as a whole and its cpu are not",
     )
 
 

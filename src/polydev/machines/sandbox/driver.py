@@ -193,6 +193,7 @@ class SandboxDriver(Driver):
             height=spec.display.height,
             extra_ca=self._options.extra_ca is not None,
             processes=spec.limits.processes,
+            process_memory_mib=0 if self._cgroups.limits_memory else spec.limits.memory_mib,
             browser_sandbox=self._options.browser_sandbox,
         )
         return json.dumps({name: getattr(config, name) for name in MachineConfig.__slots__})

@@ -289,6 +289,19 @@ class _ConsoleHandler(logging.Handler):
         self._console.add(unit, record.getMessage())
 
 
+def _limit(config: MachineConfig) -> None:
+    """Limits that need neither root nor a control group; all that runs in the machine has them."""
+    if config.processes > 0:
+        # Set in here, it counts this machine's user namespace alone, whatever else the same user
+        # runs on the host.
+        resource.setrlimit(resource.RLIMIT_NPROC, (config.processes, config.processes))
+    if config.process_memory_mib > 0:
+        # Counts what a process may write to. RLIMIT_AS would also count what Chromium and Node only
+        # reserve, which is far more than any machine has.
+        memory = config.process_memory_mib << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
 def main() -> None:
     layout = Layout()
     console = Console()
@@ -300,8 +313,5 @@ def main() -> None:
         sys.exit(78)
     with contextlib.suppress(OSError):
         os.chdir(layout.home)
-    if config.processes > 0:
-        # Set in here, it counts this machine's user namespace alone, whatever else the same user
-        # runs on the host: a limit that needs neither root nor a control group.
-        resource.setrlimit(resource.RLIMIT_NPROC, (config.processes, config.processes))
+    _limit(config)
     asyncio.run(Supervisor(layout, config, console).run())
