@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-import shutil
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -21,7 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.browser import launch
-from demo.server import Running, ServerFailed, polydev_server
+from demo.ending import end_keepers, leave_nothing, remove_folder
+from demo.server import Running, ServerFailed, polydev, polydev_server
+from polydev.errors import SettingsError
+from polydev.settings import load_settings
 from tests.standins.people import Person
 from tests.standins.server import StandIn
 from tests.standins.viewer import Viewer
@@ -71,24 +74,20 @@ class Timeline:
         return table
 
 
-async def leave_nothing(client: httpx.AsyncClient) -> None:
-    """Machines in use outlive their server on purpose; the demo's own must not."""
-    for session in (await client.get("/api/auth/sessions")).json()["sessions"]:
-        if session["endedAt"] is None:
-            await client.post(f"/api/auth/session/{session['sessionId']}/cancel")
-        url = f"/api/auth/session/{session['sessionId']}/events"
-        async with aconnect_sse(client, "GET", url) as timeline:  # ends once its machine is gone
-            async for _ in timeline.aiter_sse():
-                pass
-    for machine in (await client.get("/api/machines")).json()["machines"]:
-        await client.delete(f"/api/machines/{machine['machineId']}")
-
-
 class Demo:
-    def __init__(self, console: Console, provider: str, hold: bool, state_dir: Path | None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        provider: str,
+        *,
+        hold: bool,
+        port: int | None,
+        state_dir: Path | None,
+    ) -> None:
         self._console = console
         self._provider = provider
         self._hold = hold
+        self._port = HOLD_PORT if port is None and hold else port
         self._state_dir = state_dir
         self._timeline = Timeline()
 
@@ -101,7 +100,7 @@ class Demo:
             )
             try:
                 server = await undo.enter_async_context(
-                    polydev_server(stand_in, state_dir, port=HOLD_PORT if self._hold else None)
+                    polydev_server(stand_in, state_dir, port=self._port)
                 )
             except ServerFailed as error:
                 raise DemoFailed(str(error)) from error
@@ -115,15 +114,17 @@ class Demo:
 
     def _make_state_dir(self, undo: contextlib.AsyncExitStack) -> Path:
         """The installed tools are shared between runs; everything else is made anew."""
-        from polydev.settings import default_state_dir
-
-        tools = default_state_dir()
+        try:
+            tools = load_settings().state_dir
+        except SettingsError as error:
+            raise DemoFailed(error.person) from error
         if self._state_dir is not None:
             self._state_dir.mkdir(parents=True, exist_ok=True)
             folder = self._state_dir.resolve()
         else:
             folder = Path(tempfile.mkdtemp(prefix="polydev-demo-"))
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            undo.callback(remove_folder, folder)
+        undo.push_async_callback(end_keepers, folder)
         folder.chmod(0o711)
         for name in ("tools", "node"):
             link = folder / name
@@ -221,8 +222,15 @@ class Demo:
         self._console.print(f"One-time sign-in link:\n{link}", soft_wrap=True, highlight=False)
         self._console.print(
             f"The stand-in knows one person: {person.user}, password {person.password}\n"
-            "Ctrl-C ends it all."
+            "The command line in another terminal, as the demo's admin:"
         )
+        self._console.print(
+            f"  export XDG_CONFIG_HOME={shlex.quote(str(server.config_home))}\n"
+            f"  {polydev()} sessions list",
+            soft_wrap=True,
+            highlight=False,
+        )
+        self._console.print("Ctrl-C ends it all.")
         await asyncio.Event().wait()
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright
 
 from demo.browser import launch
-from demo.journey import leave_nothing
+from demo.ending import end_keepers, leave_nothing, remove_folder
 from demo.server import polydev_server
-from polydev.settings import default_state_dir
+from polydev.settings import load_settings
 from tests.standins.colours import Stage
 from tests.standins.server import StandIn
 from tests.standins.viewer import Viewer
@@ -25,10 +25,12 @@ MOST_BYTES = 300_000
 
 async def take() -> None:
     async with contextlib.AsyncExitStack() as undo:
-        state_dir = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="polydev-")))
+        state_dir = Path(tempfile.mkdtemp(prefix="polydev-"))
+        undo.callback(remove_folder, state_dir)
+        undo.push_async_callback(end_keepers, state_dir)
         state_dir.chmod(0o711)  # as root, the machines' users pass through it
         for name in ("tools", "node"):
-            (state_dir / name).symlink_to(default_state_dir() / name)
+            (state_dir / name).symlink_to(load_settings().state_dir / name)
         stand_in = await undo.enter_async_context(StandIn())
         server = await undo.enter_async_context(polydev_server(stand_in, state_dir))
         client = await undo.enter_async_context(server.client())

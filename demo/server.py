@@ -1,18 +1,28 @@
-"""Starts the stand-in and a Polydev server of the demo's own, as a person would from a shell."""
+"""Starts a Polydev server of the demo's own, as a person would from a shell.
+
+It runs in a session of its own: a Ctrl-C in the terminal is for the demo, which then ends what it
+has started in the right order. If the demo is killed, the kernel ends the server.
+"""
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
+import random
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from tests.standins.server import StandIn
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class ServerFailed(Exception):
@@ -37,11 +47,24 @@ class Running:
             timeout=60,
         )
 
+    @property
+    def config_home(self) -> Path:
+        """Holds the command line's profile, with the key, for this person alone."""
+        return Path(self.env["XDG_CONFIG_HOME"])
+
     async def start(self) -> None:
         """``polydev up``; returns once the server is ready."""
         with self.log.open("ab") as sink:
             self.process = await asyncio.create_subprocess_exec(
-                polydev(), "up", env=self.env, stdout=sink, stderr=sink, cwd=self.log.parent
+                polydev(),
+                "up",
+                env=self.env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=self.log.parent,
+                start_new_session=True,
+                preexec_fn=_end_with_us(),
             )
         await _until_it_answers(self, self.process)
 
@@ -62,22 +85,46 @@ class Running:
             await self.kill()
 
 
+def _end_with_us() -> Callable[[], None]:
+    """For a child, before it becomes its program: SIGTERM when this process ends (prctl(2))."""
+    parent = os.getpid()
+
+    def ask() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
+
+    return ask
+
+
 def polydev() -> str:
     """The command, from this very environment."""
     return str(Path(sys.executable).with_name("polydev"))
 
 
 def free_port() -> int:
+    """A port that is free and below those which the kernel gives to connections by itself: one of
+    these could be taken before the server binds it, or while it is down."""
+    while not _is_free(port := random.randrange(15_000, 30_000)):
+        pass
+    return port
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def environment(stand_in: StandIn, state_dir: Path, port: int) -> dict[str, str]:
     """The settings of a server whose machines meet the stand-in instead of the providers."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return kept | {
-        "POLYDEV_CONFIG": str(state_dir / "polydev.toml"),
+        "POLYDEV_CONFIG": "/dev/null",
         "POLYDEV_STATE_DIR": str(state_dir),
         "POLYDEV_API__PORT": str(port),
         "POLYDEV_TESTING": "true",
@@ -101,15 +148,15 @@ async def polydev_server(
 
     ``settings``: further environment variables of the server.
     """
-    port = port if port is not None else free_port()
+    if port is None:
+        port = free_port()
+    elif not _is_free(port):
+        raise ServerFailed(
+            f"Port {port} is taken by another program, maybe by a Polydev that runs already. End "
+            "it, or choose another port."
+        )
     env = environment(stand_in, state_dir, port) | (settings or {})
-    init = await asyncio.create_subprocess_exec(
-        polydev(), "init", "--json", env=env, stdout=asyncio.subprocess.PIPE, cwd=state_dir
-    )
-    out, _ = await init.communicate()
-    if init.returncode != 0:
-        raise ServerFailed(f"`polydev init` ended with {init.returncode}")
-    key = str(json.loads(out)["key"])
+    key = await _init(env, state_dir)
     running = Running(f"http://127.0.0.1:{port}", key, state_dir / "server.log", env)
     try:
         await running.start()
@@ -118,17 +165,51 @@ async def polydev_server(
         await running.stop()
 
 
+async def _init(env: dict[str, str], state_dir: Path) -> str:
+    """``polydev init``; returns the key of the first admin."""
+    profile = Path(env["XDG_CONFIG_HOME"]) / "polydev" / "client.json"
+    profile.unlink(missing_ok=True)  # of an earlier demo at another port
+    init = await asyncio.create_subprocess_exec(
+        polydev(),
+        *("init", "--new-key", "--json"),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=state_dir,
+        start_new_session=True,
+        preexec_fn=_end_with_us(),
+    )
+    try:
+        out, said = await init.communicate()
+    finally:
+        if init.returncode is None:  # interrupted
+            init.kill()
+            await init.wait()
+    if init.returncode != 0:
+        raise ServerFailed(f"`polydev init` failed:\n{said.decode(errors='replace')[-2000:]}")
+    return str(json.loads(out)["key"])
+
+
 async def _until_it_answers(running: Running, server: asyncio.subprocess.Process) -> None:
     ended = asyncio.create_task(server.wait())
-    async with running.client() as client:
-        for _ in range(600):
-            with contextlib.suppress(httpx.TransportError):
-                if (await client.get("/readyz")).is_success:
-                    ended.cancel()
-                    return
-            await asyncio.wait({ended}, timeout=0.1)
-            if ended.done():
-                break
-    ended.cancel()
+    try:
+        async with running.client() as client, asyncio.timeout(120):
+            # Ours first: what else answers at this address would be somebody else's server.
+            while not ended.done():
+                with contextlib.suppress(httpx.TransportError):
+                    if await _is_ours_and_ready(client):
+                        return
+                await asyncio.wait({ended}, timeout=0.1)
+    except TimeoutError:
+        pass
+    finally:
+        ended.cancel()
     lines = running.log.read_text(errors="replace").splitlines()[-15:]
     raise ServerFailed("the server did not start:\n" + "\n".join(lines))
+
+
+async def _is_ours_and_ready(client: httpx.AsyncClient) -> bool:
+    """Ready, and it knows the key that has just been made."""
+    ready = await client.get("/readyz")
+    return ready.is_success and (await client.get("/api/keys")).is_success

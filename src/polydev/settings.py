@@ -1,4 +1,4 @@
-"""All settings, in one place: the only reader of the environment.
+"""All settings, in one place; with `settings_sources` the only reader of the environment.
 
 Sources, the first that names a value wins: environment (``POLYDEV_…``, nested with ``__``), a
 ``.env`` file in the working directory, a TOML file (``POLYDEV_CONFIG``, else
@@ -9,13 +9,15 @@ the two together.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +26,7 @@ from pydantic_settings import (
 )
 
 from polydev.errors import SettingsError
+from polydev.settings_sources import check_sources, config_file
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -106,10 +109,15 @@ class Egress(_Section):
     """The guests' way out."""
 
     allow: tuple[str, ...] = Field(
-        default=(), description="Host patterns that may be reached; empty means every public host."
+        default=(),
+        description="Host patterns that may be reached; empty means every public host. A pattern "
+        "is `example.com` (that name alone), `*.example.com` (all below it), an address or a "
+        "network (`203.0.113.0/24`); no scheme, port or path.",
     )
     deny: tuple[str, ...] = Field(
-        default=(), description="Host patterns that may not; wins over allow."
+        default=(),
+        description="Host patterns that may not; wins over allow. Networks here also hold for the "
+        "addresses that names resolve to.",
     )
     max_connections: int = Field(default=256, ge=1, description="Open connections per machine.")
     max_bytes: int = Field(
@@ -125,6 +133,20 @@ class Egress(_Section):
         description='TESTS ONLY: host -> "address:port", past the address checks. Refused unless '
         "`testing` is on.",
     )
+
+    @field_validator("extra_ca")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                text = value.read_text(encoding="ascii")
+            except UnicodeDecodeError:
+                text = ""
+            except OSError as error:
+                raise ValueError(f"cannot read {value}: {error.strerror}") from error
+            if "-----BEGIN CERTIFICATE-----" not in text:
+                raise ValueError(f"{value} holds no PEM certificate")
+        return value
 
 
 class Api(_Section):
@@ -205,17 +227,11 @@ class Settings(BaseSettings):
     api: Api = Api()
     vault: Vault = Vault()
 
-    @field_validator("egress")
+    @field_validator("state_dir", "providers_dir")
     @classmethod
-    def _extra_ca_readable(cls, value: Egress) -> Egress:
-        if value.extra_ca is not None:
-            try:
-                text = value.extra_ca.read_text(encoding="ascii")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"extra_ca: cannot read {value.extra_ca}: {error}") from error
-            if "-----BEGIN CERTIFICATE-----" not in text:
-                raise ValueError(f"extra_ca: {value.extra_ca} holds no PEM certificate")
-        return value
+    def _absolute(cls, value: Path | None) -> Path | None:
+        """Machines and tools are reached by this path, from other working directories too."""
+        return value.expanduser().absolute() if value is not None else None
 
     def model_post_init(self, context: object, /) -> None:
         del context
@@ -243,7 +259,7 @@ class Settings(BaseSettings):
         if self.api.public_url:
             return self.api.public_url
         host = "127.0.0.1" if self.api.host in {"0.0.0.0", "::"} else self.api.host  # noqa: S104 - a name to show, nothing binds here
-        return f"http://{host}:{self.api.port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.api.port}"
 
     @property
     def key_file(self) -> Path:
@@ -260,7 +276,7 @@ class Settings(BaseSettings):
 
 class _OwnNames(PydanticBaseSettingsSource):
     """A ``.env`` file is shared with other programs and with our own client: what is not a setting
-    of the server is passed over there, but a misspelt ``POLYDEV_…`` is still refused."""
+    of the server is passed over there. (`check_sources` has refused what is misspelt.)"""
 
     def __init__(self, settings_cls: type[BaseSettings], inner: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -271,15 +287,7 @@ class _OwnNames(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         fields = self.settings_cls.model_fields
-        return {
-            name: value
-            for name, value in self._inner().items()
-            if name in fields or (name.startswith("polydev_") and name not in _CLIENT_NAMES)
-        }
-
-
-_CLIENT_NAMES: Final = frozenset({"polydev_server", "polydev_api_key", "polydev_config"})
-"""Read by `polydev.cli.profile` and by `config_file`, not by `Settings`."""
+        return {name: value for name, value in self._inner().items() if name in fields}
 
 
 def default_state_dir() -> Path:
@@ -289,27 +297,18 @@ def default_state_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "polydev"
 
 
-def config_file() -> Path:
-    named = os.environ.get("POLYDEV_CONFIG")
-    if named:
-        return Path(named)
-    if os.geteuid() == 0:
-        return Path("/etc/polydev/polydev.toml")
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "polydev" / "polydev.toml"
-
-
 def load_settings(**overrides: object) -> Settings:
     """Read and check all sources.
 
     Raises:
         SettingsError: with one line per wrong field, naming it; never the value.
     """
+    check_sources(Settings)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {_words(item)}"
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("These settings are wrong:\n  " + "\n  ".join(lines)) from None
@@ -317,62 +316,36 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"These settings are wrong:\n  {error}") from None
 
 
-def _type_name(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return " or ".join(f"`{choice}`" for choice in get_args(kind))
-    name = kind.__name__ if isinstance(kind, type) else str(kind)
-    for verbose, plain in (("pathlib.", ""), ("pydantic.types.SecretStr", "secret text")):
-        name = name.replace(verbose, plain)
-    name = name.replace(" | None", "").replace("tuple[str, ...]", "list of text")
-    return {"str": "text", "dict[str, str]": "mapping"}.get(name, name)
+def _words(item: ErrorDetails) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is no such setting; docs/settings.md lists all there are"
+    return item["msg"].removeprefix("Value error, ")
 
 
-def describe() -> list[tuple[str, str, str, str]]:
-    """Every setting as (environment variable, type, default, description), for the docs."""
-    rows: list[tuple[str, str, str, str]] = []
+def make_state_dir(settings: Settings) -> Path:
+    """The state directory, made where it is missing.
 
-    def walk(model: type[BaseModel], given: BaseModel | None, prefix: str) -> None:
-        for name, info in model.model_fields.items():
-            kind: Any = info.annotation
-            # A section's default may differ from those of its class.
-            default: Any = getattr(given, name) if given is not None else info.default
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                walk(kind, default, f"{prefix}{name.upper()}__")
-                continue
-            empty = info.default_factory is not None or default is None or default == ()
-            text = str(default).lower() if isinstance(default, bool) else str(default)
-            shown = "" if empty else text
-            rows.append((prefix + name.upper(), _type_name(kind), shown, info.description or ""))
-
-    walk(Settings, None, "POLYDEV_")
-    return rows
-
-
-def settings_page() -> str:
-    """`docs/settings.md`."""
-    lines = [
-        "# Settings",
-        "",
-        "Written by `python -m polydev.settings > docs/settings.md`; do not edit.",
-        "",
-        "Sources, the first that names a value wins: the environment, a `.env` file in the working "
-        "directory, a TOML file (`POLYDEV_CONFIG`, else `/etc/polydev/polydev.toml` as root and "
-        "`~/.config/polydev/polydev.toml` otherwise), the default. In the TOML file the names are "
-        "small and nested: `POLYDEV_MACHINES__POOL_SIZE` is `pool_size` in the table `[machines]`. "
-        "Lists and mappings are JSON in the environment. A wrong value ends the start with the "
-        "name of the setting.",
-        "",
-        "The command line is a client and has two settings of its own, `POLYDEV_SERVER` and "
-        "`POLYDEV_API_KEY`; `polydev init` stores both (see [cli.md](cli.md)).",
-        "",
-        "| Variable | Type | Default | Meaning |",
-        "|---|---|---|---|",
-    ]
-    for name, kind, default, description in describe():
-        cells = (f"`{name}`", kind, f"`{default}`" if default else "", description)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    Raises:
+        SettingsError: it cannot be made, is no directory, or may not be written to.
+    """
+    folder = settings.state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "this user may not write to it")
+    except FileExistsError:
+        why = "is a file; it must be a directory"
+    except OSError as error:
+        why = f"cannot be used: {error.strerror}"
+    else:
+        return folder
+    raise SettingsError(
+        f"state_dir: {folder} {why}. Name a directory that this user may write to in "
+        "POLYDEV_STATE_DIR."
+    )
 
 
 if __name__ == "__main__":
+    from polydev.settings_page import settings_page
+
     sys.stdout.write(settings_page())

@@ -1,73 +1,25 @@
 """The machine contract, held against every driver that this host can run.
 
-A driver is added to `DRIVERS`; nothing else here changes.
+A driver is added to `DRIVERS` (machines.py); nothing else here changes.
 """
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from polydev.domain.ids import new_id
-from polydev.domain.machine import Channel, Limits, MachineKind, MachineSpec
+from polydev.domain.machine import Channel, MachineKind
 from polydev.domain.secret import Secret
 from polydev.errors import MachineGone, NotSignedIn, PolydevError
 from polydev.guest.client import AgentClient
-from polydev.guest.protocol import ExecRequest
-from polydev.machines.driver import Driver, DriverState, Exited, Running
-from polydev.sessions.output import Answer, collect
-from tests.machines import make_sandbox_driver
+from polydev.guest.protocol import PtyRequest
+from polydev.machines.driver import Exited, Running
+from tests.contract.machines import DRIVERS, READY_S, Machines, sh
 
 pytestmark = pytest.mark.slow
-
-READY_S = 30.0
-DRIVERS: dict[str, Callable[[Path], Driver]] = {"sandbox": make_sandbox_driver}
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-def driver(request: pytest.FixtureRequest, state_dir: Path) -> Driver:
-    return DRIVERS[request.param](state_dir)
-
-
-class Machines:
-    """Boots machines and sees that every one is destroyed when the test ends."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.made: dict[str, DriverState] = {}
-
-    def spec(self, kind: MachineKind, machine_id: str | None = None) -> MachineSpec:
-        return MachineSpec(
-            machine_id=machine_id or new_id("mac"),
-            incarnation=new_id("inc"),
-            kind=kind,
-            agent_token=Secret(new_id("key")),
-            limits=Limits(memory_mib=1024, cpus=2, processes=400, scratch_mib=256),
-        )
-
-    async def boot(self, spec: MachineSpec) -> tuple[DriverState, AgentClient]:
-        state = await self.driver.start(spec)
-        self.made[spec.machine_id] = state
-        client = self.client(spec, state)
-        await client.wait_ready(READY_S)
-        return state, client
-
-    def client(self, spec: MachineSpec, state: DriverState) -> AgentClient:
-        return AgentClient(lambda: self.driver.dial(state, Channel.AGENT), spec.agent_token)
-
-
-@pytest.fixture
-async def machines(driver: Driver) -> AsyncIterator[Machines]:
-    box = Machines(driver)
-    yield box
-    for machine_id, state in box.made.items():
-        await driver.destroy(machine_id, state)
-
-
-async def sh(client: AgentClient, script: str) -> Answer:
-    request = ExecRequest(argv=("/bin/sh", "-c", script), timeout_s=20)
-    return await collect(client.exec(request), max_bytes=1 << 20)
 
 
 async def test_a_browser_machine_becomes_ready_and_shows_its_display(machines: Machines) -> None:
@@ -78,7 +30,7 @@ async def test_a_browser_machine_becomes_ready_and_shows_its_display(machines: M
     display = await machines.driver.dial(state, Channel.DISPLAY)
     try:
         display.setblocking(True)
-        display.settimeout(5)
+        display.settimeout(30)
         assert display.recv(12) == b"RFB 003.008\n"
     finally:
         display.close()
@@ -169,18 +121,41 @@ async def test_destroy_leaves_nothing_but_the_console_log(
     assert await machines.driver.console(spec.machine_id) == b""
 
 
-async def test_what_no_row_owns_is_found_and_removed(machines: Machines) -> None:
-    kept, lost = machines.spec(MachineKind.CLI), machines.spec(MachineKind.CLI)
+async def test_a_browser_machine_that_no_row_owns_is_found_and_removed(
+    machines: Machines,
+) -> None:
+    kept, lost = machines.spec(MachineKind.CLI), machines.spec(MachineKind.BROWSER)
     kept_state, kept_client = await machines.boot(kept)
     lost_state, lost_client = await machines.boot(lost)
     found = await machines.driver.leftovers(frozenset({kept.machine_id}))
     assert [leftover.name for leftover in found] == [lost.machine_id]
     for leftover in found:
-        await machines.driver.remove_leftover(leftover)
+        assert await machines.driver.remove_leftover(leftover) is None
+    assert await machines.driver.leftovers(frozenset({kept.machine_id})) == []
     assert isinstance(await machines.driver.poll(lost_state), Exited)
     assert isinstance(await machines.driver.poll(kept_state), Running)
     for client in (kept_client, lost_client):
         await client.close()
+
+
+async def test_a_home_that_no_row_owns_is_stopped_and_kept_aside_each_time(
+    machines: Machines,
+) -> None:
+    spec = machines.spec(MachineKind.CLI)
+    aside: set[Path] = set()
+    for _ in range(2):
+        state, client = await machines.boot(spec)
+        assert (await sh(client, "echo mine > ~/note")).exit == 0
+        await client.close()
+        (leftover,) = await machines.driver.leftovers(frozenset())
+        path = await machines.driver.remove_leftover(leftover)
+        assert path is not None
+        aside.add(path)
+        assert await machines.driver.leftovers(frozenset()) == []
+        assert isinstance(await machines.driver.poll(state), Exited)
+    assert len(aside) == 2
+    for path in aside:
+        assert [note.read_text() for note in path.rglob("note")] == ["mine\n"]
 
 
 async def test_a_machine_cannot_see_or_reach_its_host(machines: Machines, state_dir: Path) -> None:
@@ -188,6 +163,9 @@ async def test_a_machine_cannot_see_or_reach_its_host(machines: Machines, state_
     secret.parent.mkdir()
     secret.write_text("0" * 64)
     _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    connect = "python3 -c 'import socket; socket.create_connection((\"{}\", {}), 1)'"
     for script in (
         f"cat {secret}",
         f"tr '\\0' ' ' < /proc/1/cmdline | grep {state_dir}",
@@ -195,13 +173,17 @@ async def test_a_machine_cannot_see_or_reach_its_host(machines: Machines, state_
         "touch /usr/bin/mine",
         "touch /opt/polydev/tools/mine",
         "touch /opt/polydev/agent/mine",
-        "mount -t tmpfs none /mnt",
+        "mkdir ~/there && mount -t tmpfs none ~/there",
+        "mount -o remount,rw /usr",
         "ls /sys/fs/cgroup/",
-        "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 4000), 1)'",
-        "python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 1)'",
+        connect.format("127.0.0.1", port),
+        connect.format("192.0.2.1", 80),
     ):
         answer = await sh(client, script)
         assert answer.exit != 0, script
+    # The same words do find a listener of the machine's own: the forwarder's.
+    assert (await sh(client, connect.format("127.0.0.1", 3128))).exit == 0
+    listener.close()
     count = await sh(client, "ls /proc | grep -c '^[0-9]'")
     assert int(count.out) < 30, "only the machine's own processes"
     devices = await sh(client, "ls /sys/class/net 2>/dev/null || cat /proc/net/dev")
@@ -256,6 +238,22 @@ async def test_a_memory_bomb_stops_at_the_machines_limit(machines: Machines) -> 
     assert answer.exit != 0
     assert 4 <= len(answer.out.split()) < 16, answer
     assert (await client.health()).ready
+    await client.close()
+
+
+async def test_a_machines_programs_end_with_their_terminal(machines: Machines) -> None:
+    _, client = await machines.boot(machines.spec(MachineKind.CLI))
+    status = await sh(client, "cat /proc/[0-9]*/status | grep SigIgn")
+    hangup = 1 << (signal.SIGHUP - 1) | 1 << (signal.SIGINT - 1)
+    assert not any(int(line.split()[1], 16) & hangup for line in status.out.splitlines())
+    pty = await client.pty(PtyRequest(("/bin/bash", "--norc", "-i")))
+    await pty.send(b"sleep 607 &\rsleep 607\r")
+    async with asyncio.timeout(20):
+        while len((await sh(client, "pgrep -x sleep")).out.split()) < 2:
+            await asyncio.sleep(0.05)
+        await pty.close()
+        while (await sh(client, "pgrep -x sleep")).exit == 0:
+            await asyncio.sleep(0.05)
     await client.close()
 
 

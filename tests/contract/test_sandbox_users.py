@@ -64,7 +64,7 @@ def nobodys_dir() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user to try this")
 def test_an_ordinary_user_makes_machines_that_run_as_that_user(nobodys_dir: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(nobodys_dir), "LANG": "C.UTF-8"}
-    environment["POLYDEV_CONFIG"] = "/nonexistent/polydev.toml"
+    environment["POLYDEV_CONFIG"] = "/dev/null"
     try:
         probe = subprocess.run(
             [sys.executable, "-c", "import polydev.server"],

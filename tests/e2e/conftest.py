@@ -20,9 +20,10 @@ from demo.browser import launch
 from demo.server import Running, polydev_server
 from polydev.providers.catalog import Catalog
 from polydev.providers.install import install_tools
-from polydev.settings import default_state_dir, load_settings
+from polydev.settings import load_settings
 from tests.e2e.world import World
 from tests.machines import make_sandbox_driver
+from tests.standins.clis import HOST_STATE_DIR
 from tests.standins.server import StandIn
 
 STANDINS = Path(__file__).parent.parent / "standins"
@@ -40,10 +41,13 @@ def fresh_state_dir() -> Iterator[Path]:
             if file.is_file():
                 shutil.copy(file, folder / "providers")
     # The three CLIs are large: hard links to what `polydev providers install` has put there.
-    shared = default_state_dir()
     for name in ("tools", "node"):
         shutil.copytree(
-            shared / name, folder / name, symlinks=True, copy_function=_link, dirs_exist_ok=True
+            HOST_STATE_DIR / name,
+            folder / name,
+            symlinks=True,
+            copy_function=_link,
+            dirs_exist_ok=True,
         )
     settings = load_settings(state_dir=folder)
     catalog = Catalog.load(settings)

@@ -57,6 +57,7 @@ async def test_a_machine_that_died_while_the_server_was_down_has_a_reason(
         await server.start()
         session = await world.until_gone(started["sessionId"])
         assert (session["state"], session["reason"]) == ("failed", "machine_died")
+        assert "Nothing was captured; start again" in session["message"]
         assert not (own_state_dir / "machines" / machine_id).exists()
 
 
@@ -72,6 +73,8 @@ async def test_a_person_who_never_comes_ends_the_session(
         started = await world.start("acme")
         session = await world.until_gone(started["sessionId"])
         assert (session["state"], session["reason"]) == ("expired", "person_absent")
+        assert "Start again and keep the live view open" in session["message"]
+        assert (await world.machine(session["machineId"]))["state"] == "destroyed"
         assert await world.console_is_kept(started["sessionId"])
     assert keepers_in(own_state_dir) == []
 
@@ -98,7 +101,9 @@ def keepers_of(machine_id: str) -> list[int]:
 
 
 def keepers_in(state_dir: Path) -> list[int]:
-    machines = {path.name for path in (state_dir / "machines").iterdir()}
+    # By their console logs: a machine's folder goes with it, and with that its name.
+    machines = {path.name.partition(".")[0] for path in (state_dir / "consoles").iterdir()}
+    assert machines
     return [pid for pid, argv in _keepers() if machines & set(argv)]
 
 

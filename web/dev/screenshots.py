@@ -54,6 +54,8 @@ PAGES: dict[str, tuple[str, str, tuple[tuple[int, int], ...]]] = {
     "clipboard": (LIVE, "", (WIDE,)),
     "console": ("/admin/machines", "", (WIDE,)),
     "admin-machines": ("/admin/machines", "", (WIDE, PHONE)),
+    "admin-gone": ("/admin/machines", "", (WIDE,)),
+    "other-person": ("/login#token=invented-invented-invented", "otherperson", (WIDE, PHONE)),
     "admin-users": ("/admin/users", "", (WIDE, PHONE)),
 }
 EXPECTED_NOISE = ("Failed to load resource",)  # what a 4xx that a page handles leaves in the log
@@ -67,6 +69,8 @@ async def act(name: str, page: Page) -> None:
     if name == "key-made":
         await page.get_by_role("button", name="Make the key").click()
         await page.get_by_test_id("secret-once").wait_for()
+    if name == "admin-gone":
+        await page.get_by_text("Gone", exact=True).click()
     if name == "menu":
         await page.get_by_role("button", name="Navigation").click()
     if name == "revoke":

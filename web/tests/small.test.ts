@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { ApiError, errorOf, isTransient, sentenceOf } from "../src/api/problem";
+import { ApiError, errorOf, isTransient, sentenceOf, staleness } from "../src/api/problem";
 import { takeToken } from "../src/auth/token";
 import { backoff } from "../src/lib/backoff";
-import { bytes, modeLetters, shortId, titleOf } from "../src/lib/format";
+import { bytes, checked, modeLetters, shortId, titleOf } from "../src/lib/format";
 import { duration, relative } from "../src/lib/time";
 import { keysymsOfText } from "../src/live/keysyms";
 
@@ -58,6 +58,12 @@ describe("errors become sentences", () => {
     expect(sentenceOf(new Error("secret detail"))).not.toContain("secret");
   });
 
+  test("old data is told as such, with why", () => {
+    const why = new ApiError({ status: 503, code: "x", detail: "The database is away." });
+    expect(staleness(new TypeError("x"))).toBe("Not up to date: the server does not answer.");
+    expect(staleness(why)).toBe("Not up to date: The database is away.");
+  });
+
   test("a refusal is not worth asking again", () => {
     expect(isTransient(new ApiError({ status: 403, code: "x", detail: "No." }))).toBe(false);
   });
@@ -100,6 +106,15 @@ test("sizes, modes, ids and names read well", () => {
   ]);
   expect(shortId("ses_0123456789abcdef")).toBe("ses_01234…cdef");
   expect(titleOf("gemini_cli")).toBe("Gemini CLI");
+});
+
+test("a tool's answer about itself is told in a sentence, with what is known of the account", () => {
+  const mira = { account: "mira@example.test", plan: "Pro" };
+  expect(checked("Codex", mira, true)).toBe(
+    "Codex says it is signed in as mira@example.test (Pro plan).",
+  );
+  expect(checked("Codex", { account: null, plan: null }, true)).toBe("Codex says it is signed in.");
+  expect(checked("Codex", mira, false)).toContain("not signed in any more");
 });
 
 test("typed text becomes keysyms, beyond Latin-1 too", () => {

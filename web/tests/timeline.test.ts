@@ -84,8 +84,29 @@ test("the newest state wins over everything that the agent told after it", () =>
   expect(latestState(events)).toBe("awaiting_user");
 });
 
+describe("what was encrypted is told by name", () => {
+  const captured = (...paths: string[]) => {
+    const files = paths.map((path) => ({ path, size: 672, mode: "0600" }));
+    return noteOf(event(1, 0, "captured", { files, version: 1 }));
+  };
+
+  test.each([
+    [["a/b.json"], "Encrypted 1 file: a/b.json"],
+    [["a", "b"], "Encrypted 2 files: a, b"],
+    [["a", "b", "c"], "Encrypted 3 files: a, …"],
+  ])("%j", (paths, text) => {
+    expect(captured(...paths)).toBe(text);
+  });
+});
+
+test("an answered question does not show the name that only the provider's file knows", () => {
+  expect(noteOf(event(1, 0, "prompt_answered", { prompt: "open_browser" }))).not.toContain("_");
+});
+
 test("data of a wrong type from the guest never breaks a note", () => {
   expect(noteOf(event(1, 0, "url_opened", { host: { x: 1 } }))).toBe("It opened a page");
-  expect(noteOf(event(1, 0, "captured", { files: ["a", 7, null] }))).toBe("Encrypted a");
+  expect(noteOf(event(1, 0, "captured", { files: [{ path: 7 }, "a", null] }))).toBe(
+    "Encrypted what the tool wrote",
+  );
   expect(noteOf(event(1, 0, "login_exited", { exit: "1" }))).toBe("The tool's login ended");
 });

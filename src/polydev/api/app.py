@@ -32,6 +32,7 @@ from polydev.api.routes import (
 )
 from polydev.api.security import HostCheck, SecurityHeaders, Sites
 from polydev.api.services import Services
+from polydev.api.standing import Standing
 from polydev.stream.tickets import TicketOffice
 
 _RESOURCES: Final = (
@@ -53,6 +54,7 @@ def create_app(services: Services) -> FastAPI:
     app = bare_app()
     app.state.services = services
     app.state.tickets = TicketOffice()
+    app.state.standing = Standing(services.db)
     app.state.stopping = asyncio.Event()
     app.state.started = time.monotonic()
     settings = services.settings

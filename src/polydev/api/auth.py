@@ -86,9 +86,11 @@ class Authentication:
 
     async def _identify(self, scope: Scope) -> Principal:
         headers = Headers(scope=scope)
-        given = headers.get("authorization")
-        if given is not None:
-            scheme, _, value = given.partition(" ")
+        given = headers.getlist("authorization")
+        if len(given) > 1:
+            raise NotSignedIn("Send one Authorization header, not several.")
+        if given:
+            scheme, _, value = given[0].partition(" ")
             if scheme.lower() != "bearer" or not 0 < len(value.strip()) <= _MAX_CREDENTIAL:
                 raise NotSignedIn("Send an API key as `Authorization: Bearer pdk_…`.")
             principal = await self._by_key(Secret(value.strip()))

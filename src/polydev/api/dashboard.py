@@ -1,6 +1,7 @@
 """Serves the dashboard: files that `web/` has built into ``api/static``.
 
-Only the dashboard's own addresses answer with its page; anything else is a 404 problem. The page
+Only the dashboard's own addresses answer with its page; anything else is a 404: a problem document,
+or the page (which says so) for a browser that somebody has typed an address into. The page
 gets a fresh nonce at each answer and is never cached; files under ``assets/`` carry a hash of
 their content in their names and are cached for good.
 """
@@ -11,13 +12,13 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from polydev.api.problems import problem
+from polydev.api.problems import ANY_PATH, is_known, problem
 from polydev.api.security import NONCE_PLACEHOLDER, new_nonce, page_csp
 
 STATIC: Final = Path(__file__).with_name("static")
@@ -50,6 +51,7 @@ class _Assets(StaticFiles):
         """Without a built dashboard there are no files, and that is no fault."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        _whole(scope)
         response = await super().get_response(path, scope)
         if response.status_code in (200, 304):
             response.headers["Cache-Control"] = _IMMUTABLE
@@ -60,7 +62,7 @@ def add_dashboard(app: FastAPI, static: Path = STATIC) -> None:
     """Add the dashboard's addresses; call after all API routes."""
     router = APIRouter(include_in_schema=False)
 
-    async def page() -> Response:
+    async def page(status: int = 200) -> Response:
         try:
             text = (static / "index.html").read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -68,22 +70,36 @@ def add_dashboard(app: FastAPI, static: Path = STATIC) -> None:
         nonce = new_nonce()
         return HTMLResponse(
             text.replace(NONCE_PLACEHOLDER, nonce),
+            status,
             headers={"Content-Security-Policy": page_csp(nonce)},
         )
 
-    for path in PAGES:
-        router.add_api_route(path, page, methods=["GET", "HEAD"])
+    async def known_page() -> Response:
+        return await page()
 
-    async def root_file(name: str) -> Response:
-        file = static / name
-        if file.suffix in _ROOT_FILES and _is_file(file):
+    for path in PAGES:
+        router.add_api_route(path, known_page, methods=["GET", "HEAD"])
+
+    async def file_or_nothing(request: Request, path: str) -> Response:
+        file = static / path
+        if "/" not in path and file.suffix in _ROOT_FILES and _is_file(file):
+            _whole(request.scope)
             return FileResponse(file, headers={"Cache-Control": "public, max-age=3600"})
-        raise HTTPException(404)
+        if not path.startswith("api/") and "text/html" in request.headers.get("accept", ""):
+            return await page(404)
+        # An address of the API that takes other methods ends up here as well.
+        raise HTTPException(405 if is_known(request) else 404)
 
     app.include_router(router)
     # `check_dir=False`: a dashboard that is built later is served without a restart.
     app.mount("/assets", _Assets(directory=static / "assets", check_dir=False), name="assets")
-    app.add_api_route("/{name}", root_file, methods=["GET", "HEAD"], include_in_schema=False)
+    app.add_api_route(ANY_PATH, file_or_nothing, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _whole(scope: Scope) -> None:
+    """Forget that only a part was asked for: the files are small, and a wrong range would be
+    answered past our problem documents."""
+    scope["headers"] = [item for item in scope["headers"] if item[0] not in (b"range", b"if-range")]
 
 
 def _is_file(file: Path) -> bool:

@@ -33,7 +33,10 @@ class BodyLimits:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 raise RequestRefused(
-                    415, "unsupported_media_type", "Send JSON, as application/json."
+                    415,
+                    "unsupported_media_type",
+                    "Send JSON, as application/json.",
+                    field="Content-Type",
                 )
         seen = 0
 
@@ -52,5 +55,8 @@ class BodyLimits:
 
     def _too_long(self) -> RequestRefused:
         return RequestRefused(
-            413, "too_large", f"The body is too long; at most {self._max} bytes are read."
+            413,
+            "too_large",
+            f"The body is too long; at most {self._max} bytes are read.",
+            field="body",
         )

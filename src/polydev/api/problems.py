@@ -27,6 +27,9 @@ PROBLEM_TYPE: Final = "application/problem+json"
 _TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Python 3.11 still has the old names."""
 
+ANY_PATH: Final = "/{path:path}"
+"""The dashboard's last route: its files, and its page for what is not there."""
+
 _HTTP_TEXT: Final = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not know that method; see the Allow header."),
@@ -38,8 +41,9 @@ log = structlog.get_logger("polydev.api")
 class RequestRefused(UserError):
     """A request that is refused before any route sees it."""
 
-    def __init__(self, status: int, code: str, person: str) -> None:
+    def __init__(self, status: int, code: str, person: str, *, field: str | None = None) -> None:
         super().__init__(person)
+        self.field = field
         self._status = status
         self._code = code
 
@@ -84,7 +88,7 @@ def from_error(error: PolydevError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="polydev"'
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(max(1, error.retry_after_s))
-    if isinstance(error, InvalidInput):
+    if isinstance(error, InvalidInput | RequestRefused) and error.field is not None:
         errors = [FieldProblem(field=error.field, message=error.person)]
     if not isinstance(error, UserError):
         log.error("api.error", code=error.code, detail=error.detail, exc_info=error)
@@ -161,8 +165,12 @@ _LIMITS: Final = frozenset(
 def _http(request: Request, error: HTTPException) -> Response:
     status = error.status_code
     headers = dict(error.headers or {})
-    if status == 405:
+    errors: list[FieldProblem] | None = None
+    if status == 405 and is_known(request):
         headers["Allow"] = ", ".join(_allowed_methods(request))
+    elif status == 405:
+        status = 404
+        headers.pop("Allow", None)
     if status == 413:
         code, text = "too_large", str(error.detail)
     elif status in _HTTP_TEXT:
@@ -172,12 +180,23 @@ def _http(request: Request, error: HTTPException) -> Response:
         code, text = "bad_request", "The body of this request cannot be read."
     else:
         code, text = "http_error", HTTPStatus(status).phrase + "."
-    return problem(status, code, text, headers=headers)
+    if status in (400, 413):
+        errors = [FieldProblem(field="body", message=text)]
+    return problem(status, code, text, errors=errors, headers=headers)
+
+
+def is_known(request: Request) -> bool:
+    """Whether anything is at this address, whatever the method: the last route takes them all."""
+    return any(
+        getattr(route, "path", None) != ANY_PATH
+        and route.matches(request.scope)[0] is not Match.NONE
+        for route in request.app.router.routes
+    )
 
 
 def _allowed_methods(request: Request) -> list[str]:
     """All methods of an address (the router itself names only those of its first match)."""
-    routes = request.app.router.routes
+    routes = [r for r in request.app.router.routes if getattr(r, "path", None) != ANY_PATH]
     return [
         method
         for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")

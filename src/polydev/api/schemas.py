@@ -206,6 +206,10 @@ class MachineView(Wire):
     ready_at: datetime | None
     destroyed_at: datetime | None
     detail: str | None
+    user_name: str | None = Field(description="In an administrator's lists: whose it is.")
+    session_id: str | None = Field(
+        description="In an administrator's lists: the sign-in that it was the browser machine of."
+    )
 
 
 class MachineList(Wire):
@@ -290,6 +294,11 @@ class LoginLink(Wire):
 
 class RedeemLink(Wire):
     token: Annotated[str, StringConstraints(min_length=20, max_length=200)]
+    replace: bool = Field(
+        default=False,
+        description="Also where somebody else is signed in, who is then signed out. Otherwise that "
+        "is refused (409, `other_person`) and the link stays good.",
+    )
 
 
 class Me(Wire):

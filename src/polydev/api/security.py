@@ -91,6 +91,12 @@ class SecurityHeaders:
         await self._app(scope, receive, sending)
 
 
+def plain_headers() -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that no application gave (see `polydev.api.connection`)."""
+    named = {**_HEADERS, "Content-Security-Policy": _API_CSP, "Cache-Control": "no-store"}
+    return [(name.lower().encode(), value.encode()) for name, value in named.items()]
+
+
 class Sites:
     """Which names people may use for this server, from the settings.
 

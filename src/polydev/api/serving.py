@@ -11,6 +11,7 @@ from typing import Any, Final
 import uvicorn
 from fastapi import FastAPI
 
+from polydev.api.connection import Connection
 from polydev.settings import Settings
 
 _MAX_MESSAGE: Final = 4 << 20
@@ -22,6 +23,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.api.host,
         port=settings.api.port,
+        http=Connection,
         lifespan="off",
         log_config=None,
         access_log=False,

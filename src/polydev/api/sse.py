@@ -7,15 +7,16 @@ stream must not keep a server from ending.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final, cast
 
+import anyio
 from fastapi import FastAPI, Request
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
 from polydev.api import views
+from polydev.errors import NotSignedIn
 from polydev.store.records import SessionEventRecord
 
 KEEPALIVE_S = 15.0
@@ -57,7 +58,8 @@ async def _frames(
                 {step, stop}, timeout=KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
             if step in done:
-                record, step = step.result(), None
+                record = step.result()
+                step = None
                 if record is None:
                     yield format_sse_event(event="end", data_str="{}")
                     return
@@ -66,14 +68,18 @@ async def _frames(
                 return
             else:
                 yield format_sse_event(comment="keepalive")
+    except NotSignedIn:
+        return  # without `end`: whoever comes back is told why
     finally:
-        for task in (stop, step):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
+        # When the client goes, anyio cancels whatever is awaited here, again and again; a database
+        # connection that is cancelled while it closes is never closed.
+        with anyio.CancelScope(shield=True):
+            stop.cancel()
+            if step is not None:
+                step.cancel()
+                await asyncio.wait({step})
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
 
 
 def _frame(record: SessionEventRecord) -> bytes:

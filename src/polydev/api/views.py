@@ -76,7 +76,9 @@ def receipt(record: ReceiptRecord) -> schemas.ReceiptView:
     return schemas.ReceiptView.model_validate(body, by_name=True)
 
 
-def machine(record: MachineRecord) -> schemas.MachineView:
+def machine(
+    record: MachineRecord, *, user_name: str | None = None, session_id: str | None = None
+) -> schemas.MachineView:
     return schemas.MachineView(
         machine_id=record.id,
         kind=record.kind,
@@ -88,6 +90,8 @@ def machine(record: MachineRecord) -> schemas.MachineView:
         ready_at=record.ready_at,
         destroyed_at=record.destroyed_at,
         detail=record.detail,
+        user_name=user_name,
+        session_id=session_id,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast
 
@@ -11,6 +12,7 @@ import typer.core
 from typer import TyperException
 
 from polydev.cli.failures import Failure, explain, report
+from polydev.errors import InvalidInput
 
 if TYPE_CHECKING:
     from polydev.cli.client import Api
@@ -79,7 +81,34 @@ def with_api(work: Callable[[Api], Awaitable[T]]) -> T:
     return asyncio.run(connected())
 
 
+def provider_names(incomplete: str) -> list[str]:
+    """For the shell's completion: the providers that this host knows. Never an error, which would
+    stand in the middle of what the person types."""
+    from polydev.errors import PolydevError
+    from polydev.providers.catalog import Catalog
+    from polydev.settings import load_settings
+
+    try:
+        names = Catalog.load(load_settings()).names()
+    except (PolydevError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone; without a terminal the answer is no."""
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    """Ask before something that cannot be undone.
+
+    Raises:
+        InvalidInput: there is nobody to ask.
+    """
+    if yes:
+        return
+    if not _has_terminal():
+        raise InvalidInput(
+            f"{question} The answer needs a terminal or --yes; nothing was done.", field="yes"
+        )
+    typer.confirm(question, abort=True, err=True)

@@ -64,7 +64,10 @@ def show(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.get(await _path(api, credential))
+        from polydev.cli.client import naming
+
+        with naming("credential", credential):
+            return await api.get(await _path(api, credential))
 
     _print(with_api(work), as_json=as_json)
 
@@ -77,7 +80,10 @@ def verify(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.post(f"{await _path(api, credential)}/verify", slow=True)
+        from polydev.cli.client import naming
+
+        with naming("credential", credential):
+            return await api.post(f"{await _path(api, credential)}/verify", slow=True)
 
     data = with_api(work)
     from polydev.api.schemas import VerifyResult
@@ -106,7 +112,10 @@ def deliver(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.post(f"{await _path(api, credential)}/deliver", slow=True)
+        from polydev.cli.client import naming
+
+        with naming("credential", credential):
+            return await api.post(f"{await _path(api, credential)}/deliver", slow=True)
 
     _print(with_api(work), as_json=as_json)
 
@@ -122,7 +131,10 @@ def revoke(credential: Which, yes: Yes = False, as_json: Json = False) -> None:
     confirm(f"Erase the credential {credential!r}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        return await api.delete(await _path(api, credential))
+        from polydev.cli.client import naming
+
+        with naming("credential", credential):
+            return await api.delete(await _path(api, credential))
 
     with_api(work)
     if as_json:

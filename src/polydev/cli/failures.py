@@ -17,6 +17,7 @@ from polydev.errors import (
     SettingsError,
     TooMany,
     UserError,
+    VaultError,
 )
 
 
@@ -87,7 +88,8 @@ def _exit_of(error: PolydevError) -> Exit:
     table: tuple[tuple[type[PolydevError] | tuple[type[PolydevError], ...], Exit], ...] = (
         (Failed, Exit.FAILED),
         (Unreachable, Exit.UNREACHABLE),
-        (SettingsError, Exit.SETTINGS),
+        # The vault itself speaks here only when a server does not start for its key file's sake.
+        ((SettingsError, VaultError), Exit.SETTINGS),
         ((NotSignedIn, Forbidden), Exit.NOT_ALLOWED),
         (NotFound, Exit.NOT_FOUND),
         (TooMany, Exit.TRY_LATER),
@@ -110,8 +112,8 @@ def _problem_text(error: ServerProblem) -> str:
     text = error.person
     if error.http_status == 401:
         text += (
-            "\nThe API key is missing, revoked or expired. Set POLYDEV_API_KEY, or run "
-            "`polydev init` on the server's machine."
+            "\nThe API key is wrong, revoked or expired. Set POLYDEV_API_KEY, or as an admin run "
+            "`polydev init --new-key` on the server's machine."
         )
     if error.http_status >= 500 and error.http_status != 503:
         text += "\nThe server's log says more."

@@ -84,7 +84,10 @@ def revoke(
     confirm(f"Revoke {key_id}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        return await api.delete(f"/api/keys/{quote(key_id, safe='')}")
+        from polydev.cli.client import naming
+
+        with naming("key", key_id):
+            return await api.delete(f"/api/keys/{quote(key_id, safe='')}")
 
     with_api(work)
     if as_json:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from polydev.cli.base import Json, with_api
+from polydev.cli.base import Json, provider_names, with_api
 from polydev.cli.exits import Exit
 from polydev.cli.output import console, note, print_json_line, say
 from polydev.domain.session import SessionState
@@ -28,7 +28,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def login(
-    provider: Annotated[str, typer.Argument(help="Which tool (see `polydev providers list`).")],
+    provider: Annotated[
+        str,
+        typer.Argument(
+            help="Which tool (see `polydev providers list`).", autocompletion=provider_names
+        ),
+    ],
     browser: Annotated[
         bool, typer.Option(help="Open the live view in your browser, if there is one.")
     ] = True,

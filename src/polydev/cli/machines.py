@@ -43,7 +43,15 @@ def list_(
     table(
         ("Machine", "Kind", "State", "Driver", "Person", "Created", "Detail"),
         (
-            (m.machine_id, m.kind, m.state, m.driver, m.user_id, m.created_at, m.detail)
+            (
+                m.machine_id,
+                m.kind,
+                m.state,
+                m.driver,
+                m.user_name or m.user_id,
+                m.created_at,
+                m.detail,
+            )
             for m in parse(MachineList, data).machines
         ),
         empty="No machines. Your CLI machine is made at your first sign-in.",
@@ -58,7 +66,10 @@ def show(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.get(_path(machine_id))
+        from polydev.cli.client import naming
+
+        with naming("machine", machine_id):
+            return await api.get(_path(machine_id))
 
     _print(with_api(work), as_json=as_json)
 
@@ -71,7 +82,10 @@ def console(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.get(f"{_path(machine_id)}/console")
+        from polydev.cli.client import naming
+
+        with naming("machine", machine_id):
+            return await api.get(f"{_path(machine_id)}/console")
 
     data = with_api(work)
     if as_json:
@@ -91,7 +105,10 @@ def hibernate(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.post(f"{_path(machine_id)}/hibernate", slow=True)
+        from polydev.cli.client import naming
+
+        with naming("machine", machine_id):
+            return await api.post(f"{_path(machine_id)}/hibernate", slow=True)
 
     _print(with_api(work), as_json=as_json)
 
@@ -104,7 +121,10 @@ def resume(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.post(f"{_path(machine_id)}/resume", slow=True)
+        from polydev.cli.client import naming
+
+        with naming("machine", machine_id):
+            return await api.post(f"{_path(machine_id)}/resume", slow=True)
 
     _print(with_api(work), as_json=as_json)
 
@@ -118,7 +138,10 @@ def destroy(machine_id: MachineId, yes: Yes = False, as_json: Json = False) -> N
     confirm(f"Destroy {machine_id} with everything in its home?", yes=yes)
 
     async def work(api: Api) -> Any:
-        return await api.delete(_path(machine_id))
+        from polydev.cli.client import naming
+
+        with naming("machine", machine_id):
+            return await api.delete(_path(machine_id))
 
     with_api(work)
     if as_json:

@@ -22,6 +22,7 @@ from polydev.cli import (
     sessions,
     shell,
     users,
+    vault,
 )
 from polydev.cli.base import Group
 
@@ -67,6 +68,7 @@ for name, part in (
     ("providers", providers),
     ("users", users),
     ("keys", keys),
+    ("vault", vault),
 ):
     app.add_typer(part.app, name=name)
 

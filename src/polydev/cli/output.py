@@ -15,6 +15,7 @@ from polydev.domain.text import clean
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FOLDED = 8
 Cell = str | int | bool | datetime | Enum | None
 
 
@@ -59,7 +60,8 @@ def show(value: Cell) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
-    """A plain table; ``empty`` is said when there is nothing in it."""
+    """A plain table; ``empty`` is said when there is nothing in it. Where the terminal is too
+    narrow for it, each row is printed field by field."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -73,12 +75,32 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str)
         for row in [[column.lower() for column in columns], *shown]:
             sys.stdout.write("\t".join(row) + "\n")
         return
+    if _narrowest(columns, shown) > console().width:
+        for number, row in enumerate(shown):
+            if number:
+                console().print()
+            fields(zip(columns, row, strict=True))
+        return
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         drawn.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in shown:
         drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console().print(drawn)
+
+
+def _narrowest(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Characters that the table needs so that every column can be read; a long word is folded."""
+    from rich.cells import cell_len
+
+    total = 0
+    for index, column in enumerate(columns):
+        cells = [column, *(row[index] for row in rows)]
+        # The first column, the name of the row, is never wrapped.
+        parts = cells if index == 0 else [word for cell in cells for word in cell.split()]
+        widest = max(cell_len(part) for part in parts)
+        total += widest if index == 0 else min(widest, _FOLDED)
+    return total + 2 * (len(columns) - 1)
 
 
 def fields(pairs: Iterable[tuple[str, Cell]]) -> None:

@@ -58,8 +58,9 @@ def load_profile() -> Profile:
         key = stored.get("api_key")
     if not key:
         raise NotSignedIn(
-            f"There is no API key for {server}. On the server's own machine run `polydev init`; "
-            "elsewhere set POLYDEV_SERVER and POLYDEV_API_KEY."
+            f"There is no API key for {server}. On the server's own machine run `polydev init` "
+            "(`polydev init --new-key` if it has an admin already); elsewhere set POLYDEV_SERVER "
+            "and POLYDEV_API_KEY."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError("POLYDEV_API_KEY: is not an API key (they start with pdk_).")
@@ -87,9 +88,14 @@ def stored_server() -> str | None:
 
 def check_server(url: str) -> str:
     """A server's address in its plain form (no path, no final slash)."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port_is_wrong = parts.port == 0
+    except ValueError:  # a bracket that does not close, a port that is no number
+        parts, port_is_wrong = urlsplit(""), True
     wrong = (
-        parts.scheme not in {"http", "https"}
+        port_is_wrong
+        or parts.scheme not in {"http", "https"}
         or not parts.hostname
         or parts.username is not None
         or parts.path not in {"", "/"}

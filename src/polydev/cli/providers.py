@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from polydev.cli.base import Json, group
+from polydev.cli.base import Json, group, provider_names
 from polydev.cli.exits import Exit
 from polydev.cli.output import note, print_json, say, table
 
@@ -56,12 +56,13 @@ def check(
     """
     from dataclasses import asdict
 
-    from polydev.providers.check import Fault, ProviderFaults, read_provider
+    from polydev.providers.catalog import check_file
+    from polydev.providers.check import Fault, ProviderFaults
 
     faults: list[Fault] = []
     for file in files:
         try:
-            provider = read_provider(file)
+            provider = check_file(file)
         except ProviderFaults as error:
             faults += error.faults
         else:
@@ -78,7 +79,10 @@ def check(
 @app.command()
 def install(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; default: all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Which; default: all.", autocompletion=provider_names
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -88,9 +92,10 @@ def install(
     """
     from polydev.providers.catalog import Catalog
     from polydev.providers.install import install_tools
-    from polydev.settings import load_settings
+    from polydev.settings import load_settings, make_state_dir
 
     settings = load_settings()
+    make_state_dir(settings)
     catalog = Catalog.load(settings)
     entries = [catalog.entry(name) for name in names] if names else list(catalog.entries())
     changed = install_tools(entries, settings.state_dir, note if as_json else say)

@@ -55,7 +55,10 @@ def show(
     """
 
     async def work(api: Api) -> Any:
-        return await api.get(f"/api/receipts/{quote(receipt_id, safe='')}")
+        from polydev.cli.client import naming
+
+        with naming("receipt", receipt_id):
+            return await api.get(f"/api/receipts/{quote(receipt_id, safe='')}")
 
     data = with_api(work)
     if as_json:

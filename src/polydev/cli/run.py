@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polydev.cli.base import Json, with_api
+from polydev.cli.base import Json, provider_names, with_api
 from polydev.cli.exits import Exit
 from polydev.errors import InvalidInput
 
@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    provider: Annotated[str, typer.Argument(help="Which tool.")],
+    provider: Annotated[str, typer.Argument(help="Which tool.", autocompletion=provider_names)],
     prompt: Annotated[
         str | None,
         typer.Option("--prompt", "-p", help="What to ask; '-' or none: standard input."),

@@ -64,8 +64,11 @@ def show(
     """
 
     async def work(api: Api) -> Any:
+        from polydev.cli.client import naming
+
         tail = "/console" if console else ""
-        return await api.get(f"/api/auth/session/{_segment(session_id)}{tail}")
+        with naming("session", session_id):
+            return await api.get(f"/api/auth/session/{_segment(session_id)}{tail}")
 
     data = with_api(work)
     if as_json:
@@ -88,7 +91,10 @@ def cancel(session_id: SessionId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        return await api.post(f"/api/auth/session/{_segment(session_id)}/cancel")
+        from polydev.cli.client import naming
+
+        with naming("session", session_id):
+            return await api.post(f"/api/auth/session/{_segment(session_id)}/cancel")
 
     data = with_api(work)
     if as_json:

@@ -10,12 +10,12 @@ from polydev.cli.profile import Profile, save_profile, stored_server
 from polydev.domain.secret import Secret
 from polydev.errors import NotFound
 from polydev.server import database_url
-from polydev.settings import Settings
+from polydev.settings import Settings, make_state_dir
 from polydev.store.database import Database
 from polydev.store.migrate import upgrade
 from polydev.store.records import UserRecord
 from polydev.store.repositories import audit, keys, users
-from polydev.vault.keyfile import load_or_create
+from polydev.vault.opening import open_keyring
 
 _LABEL = "polydev init"
 
@@ -37,10 +37,12 @@ async def initialise(settings: Settings, name: str, *, new_key: bool) -> Initial
 
     Raises:
         NotFound: ``new_key`` for a name that is no admin's.
+        SettingsError, VaultError: state directory, key file or database must be mended first.
     """
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    load_or_create(settings.key_file)
+    make_state_dir(settings)
     url = database_url(settings)
+    # Before the database is made: it must not be there without the key that it was made with.
+    await asyncio.to_thread(open_keyring, settings.key_file, url)
     await asyncio.to_thread(upgrade, url)
     db = Database(url)
     try:

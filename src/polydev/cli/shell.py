@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
-from polydev.cli.base import with_api
+from polydev.cli.base import provider_names, with_api
 from polydev.cli.exits import Exit
 from polydev.errors import InvalidInput
 
@@ -32,7 +32,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def shell(
-    provider: Annotated[str, typer.Argument(help="Which tool's environment.")],
+    provider: Annotated[
+        str, typer.Argument(help="Which tool's environment.", autocompletion=provider_names)
+    ],
 ) -> None:
     """Open a terminal in your CLI machine, where the tool is signed in.
 

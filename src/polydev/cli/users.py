@@ -88,7 +88,10 @@ def remove(
     confirm(f"Disable {user_id}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        return await api.delete(f"/api/users/{quote(user_id, safe='')}")
+        from polydev.cli.client import naming
+
+        with naming("user", user_id):
+            return await api.delete(f"/api/users/{quote(user_id, safe='')}")
 
     with_api(work)
     if as_json:

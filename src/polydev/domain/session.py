@@ -74,6 +74,8 @@ class Reason(StrEnum):
     CLI_MACHINE_FAILED = "cli_machine_failed"
     DELIVERY_FAILED = "delivery_failed"
     VERIFICATION_FAILED = "verification_failed"
+    VERIFICATION_UNANSWERED = "verification_unanswered"
+    CREDENTIAL_REVOKED = "credential_revoked"
     SERVER_ERROR = "server_error"
 
 
@@ -145,11 +147,24 @@ REASON_TEXT: Final[dict[Reason, str]] = {
         "The tool in your CLI machine does not accept the credential. Its answer is in the "
         "details; sign in again."
     ),
+    Reason.VERIFICATION_UNANSWERED: (
+        "The tool in your CLI machine did not say in time whether it is signed in. The credential "
+        "is safe in the vault: try `polydev credentials verify`."
+    ),
+    Reason.CREDENTIAL_REVOKED: (
+        "The credential was revoked before it could be used. Start again if you want to sign in."
+    ),
     Reason.SERVER_ERROR: (
         "Polydev had a fault of its own. Nothing of yours was exposed; tell the operator the "
         "session's id, then start again."
     ),
 }
+
+STORED_TEXT: Final = (
+    "The credential is stored: `polydev credentials deliver {provider}` puts it into your CLI "
+    "machine, `polydev credentials revoke {provider}` erases it."
+)
+"""Added to the details of every end but completion, once the session has stored a credential."""
 
 
 class TransitionRefused(ValueError):

@@ -75,7 +75,12 @@ class SystemLookup:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(deliver, found)
 
-        Thread(target=ask, name="egress-dns", daemon=True).start()
+        try:
+            Thread(target=ask, name="egress-dns", daemon=True).start()
+        except RuntimeError:
+            # The host has no room for a thread just now; the next name may have more luck.
+            self._free.release()
+            raise OSError("no thread for the look-up") from None
         return await answer
 
 

@@ -35,7 +35,7 @@ from polydev.guest.protocol import (
     UnitState,
 )
 from polydev.guest.pty import Pty
-from polydev.guest.transport import AgentHttp, AgentUnreachable, Dial, lines
+from polydev.guest.transport import AgentHttp, AgentUnreachable, Burst, Dial, lines, timed
 
 __all__ = ["AgentClient", "AgentUnreachable", "ExecChunk", "Pty", "UnitCrashLoop"]
 
@@ -47,6 +47,10 @@ _MAX_BUNDLE_ANSWER: Final = 2 * protocol.MAX_BUNDLE_BYTES
 _HEALTH_WAIT_S: Final = 10.0
 _FIRST_RETRY_S: Final = 0.005
 _LONGEST_RETRY_S: Final = 0.25
+_EXEC_GRACE_S: Final = 30.0
+_BURST: Final = 2000
+"""Most events within `_BURST_S`: twice what an agent keeps and sends to a new reader."""
+_BURST_S: Final = 10.0
 
 _REASONS: Final = {
     "agent": Reason.AGENT_CRASH_LOOP,
@@ -133,9 +137,13 @@ class AgentClient:
         """Events with a greater number than ``after``, without end.
 
         Raises `AgentUnreachable` when the connection ends; call again with the last number seen.
+        Raises `AgentError` for an agent that sends more than one with work to do would.
         """
+        burst = Burst(_BURST, _BURST_S)
         async with self._http.open("GET", f"{protocol.EVENTS}?after={after}", None, None) as parts:
             async for line in lines(parts, _MAX_LINE):
+                if burst.exceeded():
+                    raise AgentError("The machine's agent sent more events than it may.")
                 yield _decoded(AgentEvent, line)
         raise AgentUnreachable("The machine's agent ended the stream of its events.")
 
@@ -204,13 +212,17 @@ class AgentClient:
     # Programs
 
     async def exec(self, request: ExecRequest) -> AsyncIterator[ExecChunk]:
-        """Run a program; closing the iterator early ends it. The last chunk has ``exit``."""
+        """Run a program; closing the iterator early ends it. The last chunk has ``exit``.
+
+        Raises `AgentUnreachable` when the agent has not ended it some time after its own.
+        """
         left = request.max_output_bytes
-        read_timeout_s = request.timeout_s + 30
-        async with self._http.open("POST", protocol.EXEC, dumps(request), read_timeout_s) as parts:
-            async for line in lines(parts, _MAX_LINE):
+        wait_s = request.timeout_s + _EXEC_GRACE_S
+        async with self._http.open("POST", protocol.EXEC, dumps(request), wait_s) as parts:
+            async for line in timed(lines(parts, _MAX_LINE), wait_s):
                 chunk = _chunk(line)
-                left -= len(chunk.data)
+                # An empty piece counts as well: there could be any number of them.
+                left -= max(len(chunk.data), 1) if chunk.stream is not None else 0
                 if left < 0:
                     raise AgentError("The machine's agent sent more output than asked for.")
                 yield chunk

@@ -217,10 +217,21 @@ def _need(ok: bool, where: str, text: str) -> None:
 
 def _check_program(argv: tuple[str, ...], env: Mapping[str, str], where: str) -> None:
     _need(bool(argv) and bool(argv[0]), f"{where}argv", "must name a program")
-    _need(all("\0" not in word for word in argv), f"{where}argv", "holds a NUL")
+    for word in argv:
+        _check_word(word, f"{where}argv")
     for name, text in env.items():
-        _need(re.fullmatch(r"[A-Za-z_]\w*", name) is not None, f"{where}env", "has a bad name")
-        _need("\0" not in text, f"{where}env.{name}", "holds a NUL")
+        good = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None
+        _need(good, f"{where}env", "has a bad name")
+        _check_word(text, f"{where}env.{name}")
+
+
+def _check_word(text: str, where: str) -> None:
+    """What the kernel takes as a word or a path: JSON may hold more."""
+    _need("\0" not in text, where, "holds a NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ProtocolError(f"{where}: holds half a character") from None
 
 
 def _check_mode(mode: int, where: str) -> None:
@@ -272,12 +283,14 @@ def _plan(plan: LoginPlan, where: str) -> None:
 
 def _exec(request: ExecRequest, where: str) -> None:
     _check_program(request.argv, request.env, where)
+    _check_word(request.cwd, f"{where}cwd")
     _need(0 < request.timeout_s <= 86_400, f"{where}timeout_s", "is out of range")
     _need(0 < request.max_output_bytes <= 1 << 30, f"{where}max_output_bytes", "is out of range")
 
 
 def _pty(request: PtyRequest, where: str) -> None:
     _check_program(request.argv, request.env, where)
+    _check_word(request.cwd, f"{where}cwd")
     _need(0 < request.columns <= 2000, f"{where}columns", "is out of range")
     _need(0 < request.rows <= 2000, f"{where}rows", "is out of range")
 

@@ -33,7 +33,15 @@ def subset(content: bytes, keys: tuple[str, ...]) -> bytes:
     """Only these top-level keys of a JSON object (which `incomplete` has found it to be)."""
     document = cast("dict[str, object]", json.loads(content))
     kept = {key: document[key] for key in keys if key in document}
-    return json.dumps(kept, ensure_ascii=False).encode()
+    return to_json(kept)
+
+
+def to_json(document: object, *, indent: int | None = None) -> bytes:
+    """Readable UTF-8; or ASCII for what has no UTF-8, as half a character (``"\\ud800"``)."""
+    try:
+        return json.dumps(document, indent=indent, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent).encode()
 
 
 def look_up(document: object, dotted: str) -> object:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final, cast
 
@@ -26,6 +27,8 @@ Dial = Callable[[], Awaitable[socket.socket]]
 CONNECT_TIMEOUT_S: Final = 10.0
 _MAX_PROBLEM: Final = 64 * 1024
 _MAX_DETAIL: Final = 500
+_LINES_AT_ONCE: Final = 50
+"""An agent that never pauses must not keep this process from anything else."""
 
 
 class AgentUnreachable(AgentError):
@@ -114,14 +117,60 @@ async def collect(parts: AsyncIterator[bytes], max_bytes: int) -> bytes:
 async def lines(parts: AsyncIterator[bytes], max_line: int) -> AsyncIterator[bytes]:
     """The lines of a stream, none of which may be longer than ``max_line``."""
     held = bytearray()
+    count = 0
     async for part in parts:
         *whole, rest = part.split(b"\n")
         for line in whole:
             yield bytes(held) + line
             held.clear()
+            count += 1
+            if count % _LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
         held += rest
         if len(held) > max_line:
             raise AgentError("The machine's agent sent more than it may.")
+
+
+async def timed(source: AsyncIterator[bytes], total_s: float) -> AsyncIterator[bytes]:
+    """The same items, as long as the waits for them are no longer than ``total_s`` together.
+
+    What our own side does with an item is not counted: a slow reader is not the agent's fault.
+    """
+    left = total_s
+    while True:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                item = await anext(source)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise AgentUnreachable(
+                "The machine's agent does not come to an end.", detail=f"{total_s} s are over"
+            ) from error
+        left -= time.monotonic() - began
+        yield item
+
+
+class Burst:
+    """Counts what comes in each span of ``seconds``."""
+
+    def __init__(
+        self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._count = 0
+        self._ends = 0.0
+
+    def exceeded(self) -> bool:
+        """Count one more; whether it is one too many."""
+        now = self._clock()
+        if now >= self._ends:
+            self._count, self._ends = 0, now + self._seconds
+        self._count += 1
+        return self._count > self._most
 
 
 def problem(status: int, body: bytes) -> AgentError | SessionFailed:

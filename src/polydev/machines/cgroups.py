@@ -1,12 +1,15 @@
 """Memory, cpu and process limits by control groups, v2 or v1, where the host allows.
 
 Follows the kernel's cgroup-v2.rst and cgroup-v1 documents. Only the folders named after an
-incarnation below ``polydev`` are ours; a folder is made before the machine, joined by its keeper,
-and removed after it is empty.
+incarnation below ``polydev`` are ours. The keeper makes them and the machine's first process joins
+them, before it is anything else; the keeper itself stays outside, so that it is neither stopped by
+the machine's limits nor killed for the machine's memory.
 """
 
 import asyncio
 import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,14 @@ class CgroupSupport:
     def limits_memory(self) -> bool:
         """Whether a machine's memory can be limited as a whole."""
         return self.version == "v2" or any(base.parent.name == "memory" for base in self.bases)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One control group to be made: its folder and what is written into its files."""
+
+    path: str
+    limits: list[tuple[str, str]]
 
 
 def detect() -> CgroupSupport:
@@ -95,18 +106,46 @@ def _can_move(base: Path) -> bool:
     return status == 0
 
 
-def create(support: CgroupSupport, incarnation: str, limits: Limits) -> list[Path]:
-    """Make this machine's folders with its limits; returns the ``cgroup.procs`` files to join."""
-    joins: list[Path] = []
-    for base in support.bases:
-        folder = base / incarnation
-        folder.mkdir(exist_ok=True)
-        for name, value in _limits(support, base, limits):
+def plan(support: CgroupSupport, incarnation: str, limits: Limits) -> list[Folder]:
+    """The control groups of one incarnation; empty where the host allows none."""
+    return [
+        Folder(str(base / incarnation), _limits(support, base, limits)) for base in support.bases
+    ]
+
+
+def make(folders: Iterable[Folder]) -> None:
+    """Make them, with their limits.
+
+    Raises:
+        OSError: one could not be made.
+    """
+    for folder in folders:
+        path = Path(folder.path)
+        path.mkdir(exist_ok=True)
+        for name, value in folder.limits:
             # A kernel without swap accounting lacks some of these files.
             with suppress(OSError):
-                (folder / name).write_text(value)
-        joins.append(folder / "cgroup.procs")
-    return joins
+                (path / name).write_text(value)
+
+
+def join(folders: Iterable[Folder]) -> None:
+    """Put the calling process into them.
+
+    Raises:
+        OSError: one is not there any more, as its machine has been ended meanwhile.
+    """
+    for folder in folders:
+        Path(folder.path, "cgroup.procs").write_text(str(os.getpid()))
+
+
+def kills_file(folders: Sequence[Folder]) -> Path | None:
+    """The file that counts the processes killed for want of memory, as ``oom_kill NUMBER``."""
+    for folder in folders:
+        for name in ("memory.events", "memory.oom_control"):
+            path = Path(folder.path, name)
+            if path.exists():
+                return path
+    return None
 
 
 def _limits(support: CgroupSupport, base: Path, limits: Limits) -> list[tuple[str, str]]:
@@ -129,19 +168,72 @@ def _limits(support: CgroupSupport, base: Path, limits: Limits) -> list[tuple[st
     }[base.parent.name]
 
 
-async def remove(support: CgroupSupport, incarnation: str) -> None:
-    """Remove the machine's folders; its processes have ended, the kernel may need a moment."""
-    for base in support.bases:
-        folder = base / incarnation
-        for _ in range(50):
-            try:
-                folder.rmdir()
-            except FileNotFoundError:
-                break
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                break
+async def end(support: CgroupSupport, incarnation: str, *, timeout_s: float) -> bool:
+    """Kill all that is in the machine's folders and remove them; False if something stays.
+
+    Whoever joins while this runs is killed too, as its folder then cannot be removed; whoever
+    joins later finds no folder.
+    """
+    left = [base / incarnation for base in support.bases]
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while left:
+        for folder in left:
+            _kill_members(folder)
+        left = [folder for folder in left if not _removed(folder)]
+        if not left or asyncio.get_running_loop().time() >= deadline:
+            break
+        await asyncio.sleep(0.02)
+    return not left
+
+
+def _kill_members(folder: Path) -> None:
+    with suppress(OSError):
+        (folder / "cgroup.kill").write_text("1")
+        return
+    # Version 1 and old kernels. Each is held by a descriptor before it is seen to be a member
+    # (still), so that no other process with a re-used number is hit.
+    held: dict[int, int] = {}
+    try:
+        for pid in _members(folder):
+            with suppress(OSError):
+                held[pid] = os.pidfd_open(pid)
+        still = _members(folder)
+        for pid, fd in held.items():
+            if pid in still:
+                with suppress(OSError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+    finally:
+        for fd in held.values():
+            os.close(fd)
+
+
+def _members(folder: Path) -> set[int]:
+    with suppress(OSError):
+        return {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+    return set()
+
+
+def _removed(folder: Path) -> bool:
+    """Remove an empty folder; the kernel refuses while a process is in it."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def sweep(support: CgroupSupport, living: Callable[[], set[str]]) -> None:
+    """Remove the empty folders of incarnations that have no process.
+
+    A keeper lives from before its machine's folders are made; so whoever is in the list of folders
+    and not among the living, asked afterwards, is over.
+    """
+    found = incarnations(support)
+    for incarnation in found - living() if found else ():
+        for base in support.bases:
+            _removed(base / incarnation)
 
 
 def incarnations(support: CgroupSupport) -> set[str]:

@@ -11,6 +11,7 @@ caller stores it, and a new process hands it back to re-adopt a running machine.
 import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from polydev.domain.machine import Channel, MachineSpec
@@ -44,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something of this driver's that no kept incarnation owns."""
+    """Something of this driver's that belongs to none of the machines that were named."""
 
     kind: str
     name: str
@@ -101,11 +102,19 @@ class Driver(ABC):
 
     @abstractmethod
     async def leftovers(self, keep: frozenset[str]) -> list[Leftover]:
-        """All that this driver made on this host for machines whose ids are not in ``keep``."""
+        """All that this driver made on this host for machines whose ids are not in ``keep``.
+
+        That no row is known says little: it may be in another database, or in a newer one than
+        the backup that this server was started with. So nothing is removed by being listed."""
 
     @abstractmethod
-    async def remove_leftover(self, leftover: Leftover) -> None:
-        """Remove one of them, if it is still the same."""
+    async def remove_leftover(self, leftover: Leftover) -> Path | None:
+        """End what runs of it and free what it held. A leftover that has a persistent home (a CLI
+        machine's) is kept aside with its home, where no machine uses it, and the answer says
+        where: a person's files are deleted by `destroy` alone. Anything else is removed (None).
+
+        Raises:
+            MachineError, OSError: it could not be moved or removed; it is where it was."""
 
     @abstractmethod
     async def check_host(self) -> list[Finding]:

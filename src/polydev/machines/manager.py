@@ -9,32 +9,19 @@ import asyncio
 import contextlib
 import socket
 from collections import defaultdict
-from dataclasses import dataclass
 
 import structlog
 
 from polydev.domain.ids import new_id
-from polydev.domain.machine import (
-    Channel,
-    DisplaySize,
-    Limits,
-    MachineKind,
-    MachineSpec,
-    MachineState,
-)
+from polydev.domain.machine import Channel, MachineKind, MachineState
 from polydev.domain.text import clean
-from polydev.errors import (
-    Conflict,
-    MachineError,
-    MachineGone,
-    MachineNotReady,
-    NotFound,
-    PolydevError,
-    TooMany,
-)
+from polydev.errors import Conflict, MachineGone, NotFound, PolydevError
 from polydev.guest.client import AgentClient
-from polydev.machines.driver import Driver, DriverState, Exited, Running
+from polydev.machines.boot import Boot, cause_of
+from polydev.machines.driver import Driver, DriverState, Running
 from polydev.machines.pool import WarmPool
+from polydev.machines.reclaim import Reclaim, Reclaimed
+from polydev.machines.room import Room
 from polydev.settings import Settings
 from polydev.store.database import Database
 from polydev.store.records import MachineRecord
@@ -44,17 +31,6 @@ from polydev.vault.keyring import Keyring
 log = structlog.get_logger("polydev.machines")
 
 CONSOLE_BYTES = 256 * 1024
-_POLL_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
-    """What a start found and mended, for the log."""
-
-    kept: int
-    stopped: int
-    destroyed: int
-    leftovers: int
 
 
 class MachineManager:
@@ -64,7 +40,9 @@ class MachineManager:
         self._settings = settings
         self._driver = driver
         self._db = db
-        self._keyring = keyring
+        self._boot = Boot(settings, driver, db, keyring)
+        places = settings.machines.max_machines
+        self._room = Room(places, settings.executor_id, db, self)
         self._cli_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.pool = WarmPool(
             self,
@@ -115,7 +93,9 @@ class MachineManager:
             return await rows.list_warm(tx, executor_id=self._settings.executor_id)
 
     async def make_warm(self) -> None:
-        record = await self._make(MachineKind.BROWSER, user_id=None, session_id=None)
+        """Raises `TooMany` when the places left are for live sign-ins."""
+        async with self._room.warming():
+            record = await self._make(MachineKind.BROWSER, user_id=None, session_id=None)
         log.info("pool.warmed", machine_id=record.id)
 
     async def discard_warm(self, machine_id: str, why: str) -> None:
@@ -146,7 +126,7 @@ class MachineManager:
                 return await self._make(MachineKind.CLI, user_id=user_id, session_id=None)
             if record.state is MachineState.READY and await self.healthy(record.id):
                 return record
-            return await self._boot(record)
+            return await self._start_again(record)
 
     async def hibernate(self, user_id: str | None, machine_id: str) -> MachineRecord:
         """Stop a CLI machine, keeping its home."""
@@ -184,14 +164,7 @@ class MachineManager:
 
     def agent(self, record: MachineRecord) -> AgentClient:
         """Our end of the machine's guest agent."""
-        state = _state_of(record)
-        if state is None or record.incarnation is None:
-            raise MachineGone(f"Machine {record.id} is not running.")
-
-        async def dial() -> socket.socket:
-            return await self._driver.dial(state, Channel.AGENT)
-
-        return AgentClient(dial, self._keyring.agent_token(record.id, record.incarnation))
+        return self._boot.agent(record)
 
     async def dial_display(self, record: MachineRecord) -> socket.socket:
         """A connected stream of its display (RFB)."""
@@ -218,6 +191,19 @@ class MachineManager:
         finally:
             await client.close()
 
+    async def adopt(self, machine_id: str) -> bool:
+        """Whether a machine of an earlier process is ready to be used; its row says so then.
+
+        A process killed during a boot leaves a row that says "starting" for ever.
+        """
+        if not await self.healthy(machine_id):
+            return False
+        record = await self._any(machine_id)
+        if record.state is not MachineState.READY:
+            async with self._db.transaction() as tx:
+                await rows.mark_ready(tx, machine_id, record.incarnation)
+        return True
+
     async def console(self, machine_id: str) -> str:
         """The end of its console log, control characters replaced."""
         raw = await self._driver.console(machine_id, max_bytes=CONSOLE_BYTES)
@@ -226,75 +212,16 @@ class MachineManager:
     async def get(self, machine_id: str) -> MachineRecord:
         return await self._any(machine_id)
 
-    # Start
-
     async def reclaim(self) -> Reclaimed:
-        """Hold the rows of this host against what runs, and mend both.
-
-        In this order: rows whose machine died; browser machines that no live session owns;
-        then everything on the host that no row owns.
-        """
-        kept = stopped = destroyed = 0
-        async with self._db.reading() as tx:
-            records = await rows.list_of_executor(tx, self._settings.executor_id)
-        for record in records:
-            if record.kind is MachineKind.CLI:
-                if await self.running(record):
-                    kept += 1
-                else:
-                    async with self._db.transaction() as tx:
-                        await rows.mark_stopped(
-                            tx, record.id, record.incarnation, detail="stopped with its host"
-                        )
-                    stopped += 1
-                continue
-            async with self._db.reading() as tx:
-                session_id = await rows.live_session_of(tx, record.id)
-            # A warm machine was made with the last process's settings; a new one takes a second.
-            if session_id is not None:
-                kept += 1
-                continue
-            if await self._destroyed(record.id, "reclaimed at start"):
-                destroyed += 1
-        async with self._db.reading() as tx:
-            records = await rows.list_of_executor(tx, self._settings.executor_id)
-        leftovers = await self._driver.leftovers(frozenset(record.id for record in records))
-        for leftover in leftovers:
-            try:
-                await self._driver.remove_leftover(leftover)
-            except (MachineError, OSError):
-                log.exception("leftover.stays", machine_id=leftover.name)
-        result = Reclaimed(kept, stopped, destroyed, len(leftovers))
-        log.info(
-            "machines.reclaimed",
-            kept=result.kept,
-            stopped=result.stopped,
-            destroyed=result.destroyed,
-            leftovers=result.leftovers,
-        )
-        return result
-
-    async def _destroyed(self, machine_id: str, why: str) -> bool:
-        """Destroy it; one that stays for now must not keep the server from starting."""
-        try:
-            await self.destroy_machine(machine_id, why)
-        except (MachineError, OSError):
-            log.exception("machine.destroy_failed", machine_id=machine_id)
-            return False
-        return True
+        """At start, before anything else is asked of this: see `polydev.machines.reclaim`."""
+        return await Reclaim(self._settings.executor_id, self._driver, self._db, self).run()
 
     # Making
 
     async def _make(
         self, kind: MachineKind, *, user_id: str | None, session_id: str | None
     ) -> MachineRecord:
-        async with self._db.transaction() as tx:
-            alive = await rows.count_alive(tx, self._settings.executor_id)
-            if alive >= self._settings.machines.max_machines:
-                raise TooMany(
-                    f"All {alive} machines of this host are in use. Try again in a minute.",
-                    retry_after_s=60,
-                )
+        async with self._room.place(warm=user_id is None) as tx:
             record = await rows.insert(
                 tx,
                 user_id=user_id,
@@ -305,80 +232,33 @@ class MachineManager:
                 incarnation=new_id("inc"),
             )
         try:
-            return await self._run(record)
+            return await self._boot.run(record)
         except BaseException as error:
             # A CLI machine's home is a person's: a failed boot keeps it. So is a taken one's row.
             with contextlib.suppress(PolydevError):
                 if kind is MachineKind.BROWSER:
-                    await asyncio.shield(self.destroy_machine(record.id, _why(error)))
+                    await asyncio.shield(self.destroy_machine(record.id, cause_of(error)))
                 else:
-                    await asyncio.shield(self._stop_failed(record, _why(error)))
+                    await asyncio.shield(self._stop_failed(record, cause_of(error)))
             raise
 
-    async def _boot(self, record: MachineRecord) -> MachineRecord:
+    async def _start_again(self, record: MachineRecord) -> MachineRecord:
         """Start a CLI machine again, as a new incarnation."""
         state = _state_of(record)
         if state is not None:
             await self._driver.stop(state)
-        async with self._db.transaction() as tx:
+        async with self._room.place(besides=record.id) as tx:
             record = await rows.mark_starting(tx, record.id, incarnation=new_id("inc"))
         try:
-            return await self._run(record)
+            return await self._boot.run(record)
         except BaseException as error:
             with contextlib.suppress(PolydevError):
-                await asyncio.shield(self._stop_failed(record, _why(error)))
+                await asyncio.shield(self._stop_failed(record, cause_of(error)))
             raise
 
-    async def _run(self, record: MachineRecord) -> MachineRecord:
-        spec = self._spec(record)
-        state = await self._driver.start(spec)
-        try:
-            async with self._db.transaction() as tx:
-                record = await rows.set_driver_state(tx, record.id, record.incarnation, state)
-            client = self.agent(record)
-            try:
-                await self._ready_or_dead(state, client)
-            finally:
-                await client.close()
-        except BaseException:
-            await asyncio.shield(self._driver.stop(state))
-            raise
+    async def _stop_failed(self, record: MachineRecord, said: str) -> None:
         async with self._db.transaction() as tx:
-            return await rows.mark_ready(tx, record.id, record.incarnation)
-
-    async def _ready_or_dead(self, state: DriverState, client: AgentClient) -> None:
-        """Wait until the machine is ready, and not for one that has already died."""
-        ready = asyncio.create_task(client.wait_ready(self._settings.timeouts.machine_ready))
-        try:
-            while not (await asyncio.wait({ready}, timeout=_POLL_S))[0]:
-                outcome = await self._driver.poll(state)
-                if isinstance(outcome, Exited):
-                    raise MachineNotReady(
-                        "The machine ended before it was ready.", detail=outcome.detail
-                    )
-            ready.result()
-        finally:
-            ready.cancel()
-            await asyncio.gather(ready, return_exceptions=True)
-
-    async def _stop_failed(self, record: MachineRecord, why: str) -> None:
-        async with self._db.transaction() as tx:
-            await rows.mark_stopped(tx, record.id, record.incarnation, detail=why)
-
-    def _spec(self, record: MachineRecord) -> MachineSpec:
-        machines = self._settings.machines
-        limits = machines.browser if record.kind is MachineKind.BROWSER else machines.cli
-        if record.incarnation is None:
-            raise MachineError(f"Machine {record.id} has no incarnation to boot.")
-        return MachineSpec(
-            machine_id=record.id,
-            incarnation=record.incarnation,
-            kind=record.kind,
-            agent_token=self._keyring.agent_token(record.id, record.incarnation),
-            limits=Limits(limits.memory_mib, limits.cpus, limits.processes, limits.scratch_mib),
-            hostname=machines.hostname,
-            display=DisplaySize(machines.width, machines.height),
-        )
+            await rows.mark_stopped(tx, record.id, record.incarnation, detail=said)
 
     async def _any(self, machine_id: str) -> MachineRecord:
         async with self._db.reading() as tx:
@@ -399,9 +279,3 @@ class MachineManager:
 
 def _state_of(record: MachineRecord) -> DriverState | None:
     return record.driver_state
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, MachineNotReady | MachineError):
-        return error.detail
-    return type(error).__name__

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import structlog
 
+from polydev.errors import TooMany
+
 log = structlog.get_logger("polydev.pool")
 
 _CHECK_EVERY_S = 15.0
@@ -32,7 +34,10 @@ class Keeping(Protocol):
     """What the pool asks of the manager above the driver."""
 
     async def warm_machines(self) -> Sequence[WarmMachine]: ...
-    async def make_warm(self) -> None: ...
+    async def make_warm(self) -> None:
+        """Raises `TooMany` when there is no place for one."""
+        ...
+
     async def healthy(self, machine_id: str) -> bool: ...
     async def discard_warm(self, machine_id: str, why: str) -> None: ...
 
@@ -79,7 +84,7 @@ class WarmPool:
                 await self.mend()
                 backoff = 1.0
             except Exception:
-                # Whatever it was (no room, a broken host), the pool must not end; it slows down.
+                # Whatever it was (a broken host, say), the pool must not end; it slows down.
                 log.exception("pool.fault", retry_in_s=backoff)
                 pause, backoff = backoff, min(backoff * 2, _BACKOFF_MAX_S)
             await self._wait(self._changed, pause)
@@ -99,7 +104,12 @@ class WarmPool:
             else:
                 kept += 1
         for _ in range(self.size - kept):
-            await self._keeping.make_warm()
+            try:
+                await self._keeping.make_warm()
+            except TooMany as full:
+                # No fault: the places are for people. The next round looks again.
+                log.debug("pool.no_room", detail=full.detail)
+                return
 
 
 async def _wait_event(event: asyncio.Event, timeout_s: float) -> None:

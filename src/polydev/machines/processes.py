@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,33 @@ async def end_process(ref: ProcessRef, *, grace_s: float) -> None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
             await _wait_pidfd(fd, 10)
+    finally:
+        os.close(fd)
+
+
+async def kill_all(find: Callable[[], Iterable[ProcessRef]], *, timeout_s: float) -> bool:
+    """SIGKILL whatever ``find`` finds until it finds nothing; False when the time was too short.
+
+    Asked again after each round, as one that is just being killed may have made another.
+    """
+    deadline = time.monotonic() + timeout_s
+    while refs := list(find()):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        for ref in refs:
+            with suppress(OSError):
+                _kill(ref)
+        for ref in refs:
+            await wait_gone(ref, timeout_s=max(0.0, min(left, deadline - time.monotonic())))
+    return True
+
+
+def _kill(ref: ProcessRef) -> None:
+    fd = os.pidfd_open(ref.pid)
+    try:
+        if ref.alive():
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
     finally:
         os.close(fd)
 

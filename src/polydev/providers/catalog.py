@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from polydev.errors import InvalidInput, SettingsError
-from polydev.providers.check import Fault, ProviderFaults, read_provider
-from polydev.providers.locate import lookup
+from polydev.providers.check import (
+    Fault,
+    ProviderFaults,
+    parse_provider,
+    read_provider,
+    read_text,
+)
+from polydev.providers.locate import lookup, position
 from polydev.providers.schema import NpmInstall, Provider
 
 if TYPE_CHECKING:
@@ -81,6 +87,35 @@ class Catalog:
         return installed_version(self._tools_dir, self.get(name))
 
 
+def check_file(path: Path) -> Provider:
+    """As `read_provider`, and what is beside the file and among the built-in ones, too.
+
+    Raises:
+        ProviderFaults: with every fault found.
+    """
+    text = read_text(path)
+    provider = parse_provider(text, str(path))
+    install, clash = provider.install, None
+    if path.resolve().parent != BUILT_IN.resolve():
+        clash = _clash(provider, _built_in())
+    found: list[tuple[tuple[str, ...], str]] = []
+    if clash is not None:
+        found.append(clash)
+    if isinstance(install, NpmInstall):
+        for part in ("package.json", "package-lock.json"):
+            if not (path.parent / install.lock / part).is_file():
+                found.append((("install", "lock"), f"there is no {install.lock}/{part} beside it"))
+    elif not (path.parent / install.file).is_file():
+        found.append((("install", "file"), f"there is no file {install.file} beside this one"))
+    faults = [
+        Fault(str(path), *position(text, field), ".".join(field), message)
+        for field, message in found
+    ]
+    if faults:
+        raise ProviderFaults(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+    return provider
+
+
 def installed_version(tools_dir: Path, provider: Provider) -> str | None:
     """What the install (`polydev.providers.install`) recorded for this provider."""
     install = provider.install
@@ -103,20 +138,19 @@ def source_of(provider: Provider) -> str:
 
 
 def _collect(user_dir: Path) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for file in sorted(BUILT_IN.glob("*.toml")):
-        provider = read_provider(file)
-        entries[provider.name] = Entry(provider, file, built_in=True)
+    entries = _built_in()
     faults: list[Fault] = []
     for file in sorted(user_dir.glob("*.toml")):
         try:
-            provider = read_provider(file)
+            text = read_text(file)
+            provider = parse_provider(text, str(file))
         except ProviderFaults as error:
             faults += error.faults
             continue
         clash = _clash(provider, entries)
         if clash:
-            faults.append(Fault(str(file), 1, 1, "name", clash))
+            field, message = clash
+            faults.append(Fault(str(file), *position(text, field), ".".join(field), message))
             continue
         entries[provider.name] = Entry(provider, file, built_in=False)
     if faults:
@@ -124,16 +158,22 @@ def _collect(user_dir: Path) -> dict[str, Entry]:
     return entries
 
 
-def _clash(provider: Provider, entries: Mapping[str, Entry]) -> str | None:
-    """Why this provider cannot stand beside those already read."""
+def _built_in() -> dict[str, Entry]:
+    providers = ((file, read_provider(file)) for file in sorted(BUILT_IN.glob("*.toml")))
+    return {provider.name: Entry(provider, file, built_in=True) for file, provider in providers}
+
+
+def _clash(provider: Provider, entries: Mapping[str, Entry]) -> tuple[tuple[str, ...], str] | None:
+    """Why this provider cannot stand beside those already read: the field, and what is wrong."""
     other = entries.get(provider.name)
     if other is not None and not other.built_in:
-        return f"'{provider.name}' is already defined in {other.file}"
+        return ("name",), f"'{provider.name}' is already defined in {other.file}"
     if other is not None and not provider.replaces:
-        return f"'{provider.name}' is built in; say `replaces = true` to take its place"
+        return ("name",), f"'{provider.name}' is built in; say `replaces = true` to take its place"
     for entry in entries.values():
         theirs = entry.provider
         same_command = theirs.install.command == provider.install.command
         if same_command and theirs.name != provider.name and theirs.install != provider.install:
-            return f"install.command '{provider.install.command}' is already {theirs.name}'s"
+            command = provider.install.command
+            return ("install", "command"), f"'{command}' is already {theirs.name}'s"
     return None

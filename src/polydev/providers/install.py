@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Generator, Iterable
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from polydev.domain.text import clean
-from polydev.errors import InstallFailed
+from polydev.errors import InstallFailed, InvalidInput
 from polydev.providers.catalog import RECORD, Entry, source_of
 from polydev.providers.identity import parse_json, resolve
 from polydev.providers.node import install_node, make_public_dir, npm_command
@@ -32,6 +33,14 @@ Report = Callable[[str], None]
 Record = dict[str, dict[str, str]]
 
 _NPM_TIMEOUT_S: Final = 1200
+_OF_THE_NETWORK: Final = re.compile(
+    r"\b(?:E(?:403|407|50[234])|EAI_AGAIN|ENOTFOUND|ECONN\w+|E\w*TIMEDOUT|ENETUNREACH|EHOSTUNREACH"
+    r"|\w*CERT\w*|ERR_SOCKET\w*)\b"
+)
+_NETWORK_HINT: Final = (
+    "Check the connection to the npm registry (npm's own settings, such as a proxy or a mirror, "
+    "are used) and try again. "
+)
 _MAX_SCRIPT_BYTES: Final = 256 << 20
 
 
@@ -42,6 +51,7 @@ def install_tools(entries: Iterable[Entry], state_dir: Path, report: Report) -> 
 
     Raises:
         InstallFailed: says which tool, why, and what to do.
+        InvalidInput: what a provider's file names to install is not there.
     """
     tools = state_dir / "tools"
     for directory in (tools, tools / "bin", tools / "sets"):
@@ -84,7 +94,10 @@ def _install_one(entry: Entry, tools: Path, record: Record, report: Report) -> b
 
 def up_to_date(entry: Entry, tools: Path) -> bool:
     """Whether what is installed is what the provider's file and lock ask for."""
-    return _is_current(entry, tools, _read_record(tools), _stamp(entry))
+    try:
+        return _is_current(entry, tools, _read_record(tools), _stamp(entry))
+    except InvalidInput:
+        return False
 
 
 def _is_current(entry: Entry, tools: Path, record: Record, stamp: str) -> bool:
@@ -109,9 +122,10 @@ def _npm_install(entry: Entry, install: NpmInstall, tools: Path, stamp: str) -> 
                 shutil.copyfile(lock / part, fresh / part)
                 (fresh / part).chmod(0o644)
         except OSError as error:
-            raise InstallFailed(
+            raise InvalidInput(
                 f"{entry.provider.title}: {error.filename} cannot be read ({error.strerror}). "
-                "`install.lock` must name a folder with package.json and package-lock.json."
+                "`install.lock` must name a folder with package.json and package-lock.json.",
+                field="install.lock",
             ) from None
         # Scripts run for the one package that was asked for, not for all that it depends on.
         _npm(entry, fresh, "ci", "--ignore-scripts")
@@ -150,11 +164,11 @@ def _npm(entry: Entry, directory: Path, *arguments: str) -> None:
             "connection to the npm registry and try again."
         ) from None
     if done.returncode != 0:
-        tail = clean(done.stdout.decode("utf-8", "replace")).strip().splitlines()[-15:]
+        said = clean(done.stdout.decode("utf-8", "replace")).strip()
+        hint = _NETWORK_HINT if _OF_THE_NETWORK.search(said) else ""
         raise InstallFailed(
             f"{entry.provider.title}: `npm {arguments[0]}` failed (exit code {done.returncode}). "
-            "Check the connection to the npm registry (npm's own settings, such as a proxy or a "
-            "mirror, are used) and try again. Its last lines:\n  " + "\n  ".join(tail)
+            f"{hint}Its last lines:\n  " + "\n  ".join(said.splitlines()[-15:])
         )
 
 
@@ -210,14 +224,16 @@ def _script(entry: Entry, install: ScriptInstall) -> bytes:
     source = entry.file.parent / install.file
     try:
         if not source.is_file() or source.stat().st_size > _MAX_SCRIPT_BYTES:
-            raise InstallFailed(
+            raise InvalidInput(
                 f"{entry.provider.title}: {source} is not a file that can be installed. Correct "
-                f"`install.file` in {entry.file.name}."
+                f"`install.file` in {entry.file}, or put the file there.",
+                field="install.file",
             )
         return source.read_bytes()
     except OSError as error:
-        raise InstallFailed(
-            f"{entry.provider.title}: {source} cannot be read ({error.strerror})."
+        raise InvalidInput(
+            f"{entry.provider.title}: {source} cannot be read ({error.strerror}).",
+            field="install.file",
         ) from None
 
 

@@ -81,6 +81,20 @@ def _within(lines: Sequence[str], start: int, end: int, path: Path) -> tuple[int
     return (line + 1, 1)
 
 
+def _second_time(message: str, lines: Sequence[str]) -> str | None:
+    """Names the key or table that stands there twice; `tomllib` leaves it to the reader."""
+    if table := re.fullmatch(r"Cannot declare \((.*?),?\) twice", message):
+        names = re.findall(r"'([^']*)'", table[1])
+        return f"the table [{'.'.join(names)}] stands here for the second time"
+    if message != "Cannot overwrite a value":
+        return None
+    # The place is the end of the value; its key stands there or, before a long one, above it.
+    for line in reversed(lines):
+        if key := re.match(r"""\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*=""", line):
+            return f"the key '{key[1]}' stands here for the second time"
+    return None
+
+
 def syntax_error_position(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, int, str]:
     """Line, column and text of what `tomllib` says."""
     message = str(error)
@@ -88,6 +102,8 @@ def syntax_error_position(error: tomllib.TOMLDecodeError, text: str) -> tuple[in
     if match is None:
         return (1, 1, message)
     plain = message[: match.start()]
+    line = int(match.group(1)) if match.group(1) else len(text.splitlines())
+    plain = _second_time(plain, text.splitlines()[:line]) or plain
     if match.group(1) is None:
         return (max(1, len(text.splitlines())), 1, f"{plain} (the file ends too early)")
     return (int(match.group(1)), int(match.group(2)), plain)

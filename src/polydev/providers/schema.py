@@ -4,6 +4,7 @@ The JSON schema in `docs/provider.schema.json` is generated from these classes.
 """
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from polydev.guest.protocol import MAX_BUNDLE_FILES, MAX_FILE_BYTES
+from polydev.providers.pattern import BadPattern, check
 
 PROMPT_PLACE: Final = "{prompt}"
 """Stands for the whole prompt as one element of ``run.command``."""
@@ -55,11 +57,43 @@ def _beside(value: str) -> str:
     return value
 
 
+def _program_first(value: tuple[str, ...]) -> tuple[str, ...]:
+    program = value[0]
+    if not program:
+        raise ValueError("its first item is the program and cannot be empty")
+    if "/" in program and not program.startswith("/"):
+        raise ValueError(
+            "its first item is the program: a bare name (an installed tool) or a full path, as "
+            "there is no working directory to start from"
+        )
+    return value
+
+
 def _regex(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
         raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def _re2(value: str) -> str:
+    try:
+        check(value)
+    except BadPattern as error:
+        raise ValueError(
+            f"is not a regular expression that is searched on the host (RE2: no look-around, no "
+            f"backreferences): {error}"
+        ) from None
+    return value
+
+
+def _visible(value: str) -> str:
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"}:
+            raise ValueError(
+                f"must not hold control or invisible formatting characters (U+{ord(character):04X})"
+            )
     return value
 
 
@@ -77,23 +111,33 @@ def _pointer(value: str) -> str:
     return value
 
 
-_NO_CONTROL: Final = r"^[^\x00-\x1f\x7f]*$"
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROL)]
+NO_NUL: Final = r"^[^\x00]*$"
+FILE_MODE: Final = r"^0[0-7]{3}$"
+PRIVATE_MODE: Final = r"^0[0-7]{2}0$"
+_NO_CONTROL: Final = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*$"
+"""The usual of what `_visible` refuses, so that an editor says so too."""
+_Visible = Annotated[
+    str, Field(json_schema_extra={"pattern": _NO_CONTROL}), AfterValidator(_visible)
+]
+Line = Annotated[_Visible, StringConstraints(min_length=1, max_length=200)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Command = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Argument = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
-Argv = Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)]
+Argument = Annotated[str, StringConstraints(max_length=4096, pattern=NO_NUL)]
+Argv = Annotated[
+    tuple[Argument, ...], Field(min_length=1, max_length=64), AfterValidator(_program_first)
+]
 HomePath = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=255, pattern=_NO_CONTROL),
+    _Visible,
+    StringConstraints(min_length=1, max_length=255),
     AfterValidator(_home_path),
 ]
 BesidePath = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=255, pattern=_NO_CONTROL),
+    _Visible,
+    StringConstraints(min_length=1, max_length=255),
     AfterValidator(_beside),
 ]
 Regex = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_regex)]
+Re2 = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_re2)]
 EnvName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"),
@@ -107,7 +151,9 @@ Host = Annotated[
         pattern=r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
     ),
 ]
-FileMode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
+FileMode = Annotated[str, StringConstraints(pattern=FILE_MODE)]
+PrivateMode = Annotated[str, StringConstraints(pattern=PRIVATE_MODE)]
+"""Others get nothing of a credential."""
 
 
 class _Part(BaseModel):
@@ -155,7 +201,9 @@ class PromptAnswer(_Part):
         description="Python regular expression, searched in the output without escape sequences."
     )
     answer: str = Field(
-        max_length=1000, description="Typed as it is; '\\r' is Enter. Never a secret."
+        max_length=1000,
+        pattern=NO_NUL,
+        description="Typed as it is; '\\r' is Enter. Never a secret.",
     )
     times: int = Field(default=1, ge=1, le=20, description="How often at most.")
 
@@ -196,7 +244,9 @@ class Capture(_Part):
         max_length=32,
         description="Take only these top-level keys of a JSON object; merged on delivery.",
     )
-    mode: FileMode = Field(default="0600", description="Mode that it is delivered with.")
+    mode: PrivateMode = Field(
+        default="0600", description="Mode that it is delivered with; others may do nothing."
+    )
 
 
 class Source(_Part):
@@ -231,8 +281,9 @@ class Status(_Part):
     exit_codes: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
         default=(0,), min_length=1, max_length=16, description="Exit codes that mean yes."
     )
-    pattern: Regex | None = Field(
-        default=None, description="Must be found in its output (out, then err), too."
+    pattern: Re2 | None = Field(
+        default=None,
+        description="Must be found in its output (out, then err), too: an RE2 regular expression.",
     )
     true_pointer: Pointer | None = Field(
         default=None, description="Its output is JSON, and true must stand here, too."
@@ -263,6 +314,8 @@ class Run(_Part):
                 "command: '{prompt}' must be a whole argument of its own, so that a prompt can "
                 "never be taken for anything else"
             )
+        if self.command.count(PROMPT_PLACE) > 1:
+            raise ValueError("command: '{prompt}' stands in it twice; the prompt is put once")
         if self.command[0] == PROMPT_PLACE:
             raise ValueError("command: '{prompt}' cannot be the program")
         return self

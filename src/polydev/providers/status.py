@@ -1,11 +1,11 @@
 """Judges what a tool's status command answered."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from polydev.domain.text import clean, mask_secrets
 from polydev.providers.identity import label, parse_json, resolve
+from polydev.providers.pattern import search
 from polydev.providers.schema import Provider
 
 _MAX_BYTES: Final = 256 * 1024
@@ -34,7 +34,7 @@ def judge(provider: Provider, exit_code: int, stdout: bytes, stderr: bytes) -> S
 
     ok = exit_code in status.exit_codes
     if ok and status.pattern is not None:
-        ok = re.search(status.pattern, plain) is not None
+        ok = search(status.pattern, plain)
     if ok and status.true_pointer is not None:
         ok = resolve(answer, status.true_pointer) is True
     return StatusVerdict(

@@ -1,17 +1,19 @@
 """What can be done with a stored credential: deliver, prove, revoke; and the receipt."""
 
 import asyncio
+import shlex
 from collections import defaultdict
 
 import structlog
 
-from polydev.errors import MachineError, NotFound, PolydevError
+from polydev.errors import NotFound, PolydevError, VaultError
 from polydev.guest.protocol import ExecRequest
 from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
-from polydev.providers.plan import manifest, status_exec
+from polydev.providers.plan import status_exec
 from polydev.providers.schema import Provider
 from polydev.providers.status import StatusVerdict, judge
+from polydev.sessions.delivery import Delivery, differ
 from polydev.sessions.output import collect
 from polydev.store.database import Database
 from polydev.store.records import CredentialRecord, MachineRecord
@@ -31,10 +33,12 @@ class CredentialService:
         self._vault = vault
         self._machines = machines
         self._catalog = catalog
+        self._delivery = Delivery(db, vault, machines, catalog)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def deliver(self, user_id: str, credential_id: str) -> CredentialRecord:
-        """Write the stored files into the person's CLI machine (started if need be)."""
+        """Write the stored files into the person's CLI machine (started if need be), unless it has
+        newer ones: those are stored instead."""
         await self._get(user_id, credential_id)
         machine = await self._machines.cli_machine(user_id)
         await self.deliver_into(user_id, credential_id, machine)
@@ -43,37 +47,24 @@ class CredentialService:
     async def deliver_into(self, user_id: str, credential_id: str, machine: MachineRecord) -> None:
         """The one place where a credential leaves the vault. Takes turns with `revoke`."""
         async with self._turns[user_id]:
-            await self._deliver_into(user_id, credential_id, machine)
-
-    async def _deliver_into(self, user_id: str, credential_id: str, machine: MachineRecord) -> None:
-        credential = await self._get(user_id, credential_id)
-        if machine.user_id != user_id:
-            raise MachineError("This machine is not the person's own.")
-        bundle = await self._vault.get(user_id, credential_id)
-        # First the row, then the files: whatever cuts this short, a later revoke knows where to
-        # look, and taking out what never arrived does no harm.
-        async with self._db.transaction() as tx:
-            await credentials.set_machine(tx, user_id, credential_id, machine.id)
-            await audit.append(
-                tx,
-                actor=user_id,
-                action="credential.deliver",
-                target=credential_id,
-                data={"machine": machine.id, "version": credential.current_version},
-            )
-        agent = self._machines.agent(machine)
-        try:
-            await agent.deliver(bundle)
-            await agent.watch(manifest(self._catalog.get(credential.provider)))
-        finally:
-            await agent.close()
+            await self._delivery.deliver(await self._get(user_id, credential_id), machine)
 
     async def verify(self, user_id: str, credential_id: str) -> CredentialRecord:
-        """Ask the tool itself, in the CLI machine, whether it is signed in; keep its answer."""
+        """Ask the tool itself, in the CLI machine, whether it is signed in; keep its answer.
+
+        A row that is not what was stored, and a tool that is signed in to another account, is a
+        "no" with its text: the person asked whether this credential works.
+        """
         credential = await self._get(user_id, credential_id)
-        provider = self._catalog.get(credential.provider)
-        machine = await self._machines.cli_machine(user_id)
-        verdict = await self._ask(machine, provider)
+        try:
+            await self._vault.check(user_id, credential_id)
+        except VaultError as error:
+            log.error("credential.refused", credential_id=credential_id, detail=error.detail)  # noqa: TRY400
+            verdict = StatusVerdict(ok=False, text=error.person)
+        else:
+            provider = self._catalog.get(credential.provider)
+            machine = await self._machines.cli_machine(user_id)
+            verdict = _of_this_account(await self._ask(machine, provider), credential, provider)
         async with self._db.transaction() as tx:
             return await credentials.set_verified(
                 tx,
@@ -106,20 +97,13 @@ class CredentialService:
     async def _revoke(self, user_id: str, credential_id: str) -> None:
         credential = await self._get(user_id, credential_id)
         if credential.machine_id is not None:
-            await self._remove_files(user_id, credential)
+            machine = await self._machines.cli_machine(user_id)
+            await self._delivery.remove(credential, machine)
         async with self._db.transaction() as tx:
             await self._vault.revoke(tx, user_id, credential_id)
             await audit.append(
                 tx, actor=user_id, action="credential.revoke", target=credential_id, data={}
             )
-
-    async def _remove_files(self, user_id: str, credential: CredentialRecord) -> None:
-        machine = await self._machines.cli_machine(user_id)
-        agent = self._machines.agent(machine)
-        try:
-            await agent.remove(manifest(self._catalog.get(credential.provider)))
-        finally:
-            await agent.close()
 
     async def make_receipt(self, session_id: str) -> None:
         """Record what was captured and where it went, from what the rows say. Idempotent."""
@@ -149,7 +133,7 @@ class CredentialService:
                 "cli_machine_id": session.cli_machine_id,
                 "delivered_at": delivered.at.isoformat(),
                 "verified_at": credential.verified_at.isoformat(),
-                "status_command": " ".join(provider.status.command),
+                "status_command": shlex.join(provider.status.command),
                 "status_output": credential.status_output or "",
                 "machine_gone_at": None,
             }
@@ -168,3 +152,18 @@ class CredentialService:
         if record is None:
             raise NotFound(f"There is no credential {credential_id}.")
         return record
+
+
+def _of_this_account(
+    verdict: StatusVerdict, credential: CredentialRecord, provider: Provider
+) -> StatusVerdict:
+    """A "yes" of another account is a "no". A tool that names no account is believed."""
+    if not verdict.ok or not differ(verdict.account, credential.account):
+        return verdict
+    return StatusVerdict(
+        ok=False,
+        text=f"{provider.title} is signed in as {verdict.account} in your CLI machine, but this "
+        f"credential is {credential.account}'s. Deliver it again, or sign in again.",
+        account=verdict.account,
+        plan=verdict.plan,
+    )

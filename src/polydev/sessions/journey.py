@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator
 
-import structlog
-
-from polydev.domain.session import LIVE_STATES, REASON_TEXT, Reason, SessionState
+from polydev.domain.session import Reason, SessionState
 from polydev.errors import (
     AgentError,
     CaptureRefused,
     Conflict,
+    InvalidInput,
     MachineError,
     NotFound,
     PolydevError,
@@ -23,16 +22,18 @@ from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
 from polydev.providers.identity import identity_of
 from polydev.providers.plan import login_plan, manifest
+from polydev.providers.schema import Provider
 from polydev.sessions.credentials import CredentialService
+from polydev.sessions.deadlines import Deadlines
+from polydev.sessions.ending import Ending
 from polydev.sessions.login_watch import LoginWatch, last_words, reason_of
+from polydev.sessions.lookup import session_of
 from polydev.sessions.watchers import Watchers
 from polydev.settings import Settings, Timeouts
 from polydev.store.database import Database
 from polydev.store.records import MachineRecord, SessionRecord
-from polydev.store.repositories import receipts, sessions
+from polydev.store.repositories import sessions
 from polydev.vault.service import Vault
-
-log = structlog.get_logger("polydev.journey")
 
 _CANCEL_POLL_S = 1.0
 
@@ -59,6 +60,8 @@ class Journey:
         self._credentials = credentials
         self._watchers = watchers
         self._login = LoginWatch(db, machines, watchers, settings.timeouts.machine_ready)
+        self.ending = Ending(db, machines, watchers)
+        self.deadlines = Deadlines(db, settings.timeouts)
 
     @property
     def timeouts(self) -> Timeouts:
@@ -69,14 +72,14 @@ class Journey:
     async def provision(self, session_id: str) -> None:
         """A ready browser machine is the session's own."""
         session = await self._session(session_id)
-        if self._catalog.installed(session.provider) is None:
+        if self._catalog.installed(self._provider(session).name) is None:
             raise SessionFailed(Reason.CLI_MISSING)
-        if session.machine_id is not None:
-            # Run again after a crash: what the first attempt got is used, if it still lives.
-            if await self._machines.healthy(session.machine_id):
-                return
-            await self._machines.destroy_machine(session.machine_id, "lost in a restart")
         try:
+            if session.machine_id is not None:
+                # Run again after a crash: what the first attempt got is used, if it still lives.
+                if await self._machines.adopt(session.machine_id):
+                    return
+                await self._machines.destroy_machine(session.machine_id, "lost in a restart")
             await self._machines.take_browser(session.user_id, session_id)
         except TooMany as error:
             raise SessionFailed(Reason.NO_ROOM, detail=error.detail) from error
@@ -86,7 +89,7 @@ class Journey:
     async def start_login(self, session_id: str) -> None:
         """The tool's own login runs and has opened its page in the browser."""
         session, machine = await self._with_machine(session_id)
-        provider = self._catalog.get(session.provider)
+        provider = self._provider(session)
         async with self._login.agent(machine) as agent:
             status = await agent.login_status()
             if status.state == "idle":
@@ -94,23 +97,29 @@ class Journey:
                 await agent.start_login(plan)
             elif status.url_opened or status.manifest_satisfied:
                 return
+            elif status.state == "exited":
+                # Told to an earlier process, and so not told again.
+                raise SessionFailed(Reason.CLI_EXITED_EARLY, detail=last_words(status.tail))
             async for event in self._login.told(session_id, machine, agent):
                 match event.kind:
                     case EventKind.URL_OPENED | EventKind.MANIFEST_SATISFIED:
                         return
                     case EventKind.LOGIN_EXITED:
-                        raise SessionFailed(Reason.CLI_EXITED_EARLY, detail=last_words(event))
+                        raise SessionFailed(
+                            Reason.CLI_EXITED_EARLY, detail=last_words(event.data.get("tail"))
+                        )
                     case _:
                         continue
 
     async def await_person(self, session_id: str) -> None:
         """The person has signed in: the tool has written files that pass their checks."""
         session, machine = await self._with_machine(session_id)
+        time = self.deadlines.of_person(session_id)
         async with self._login.agent(machine) as agent:
             watching = asyncio.create_task(self._login.until_signed_in(session.id, machine, agent))
             try:
                 while True:
-                    left = await self._persons_time_left(session_id)
+                    left = await time.left()
                     if left <= 0:
                         raise SessionFailed(Reason.PERSON_ABSENT)
                     done, _ = await asyncio.wait({watching}, timeout=min(left, 5.0))
@@ -124,10 +133,10 @@ class Journey:
 
     async def capture(self, session_id: str) -> None:
         """The files are in the vault, encrypted, and the session names their credential."""
+        if (await self._session(session_id)).credential_id is not None:
+            return  # before a look at the machine: what was captured outlives it
         session, machine = await self._with_machine(session_id)
-        if session.credential_id is not None:
-            return
-        provider = self._catalog.get(session.provider)
+        provider = self._provider(session)
         async with self._login.agent(machine) as agent:
             await self._login.let_cli_finish(session_id, machine, agent)
             try:
@@ -174,14 +183,10 @@ class Journey:
             raise SessionFailed(Reason.VAULT_FAILED, detail="the session names no credential")
         try:
             record = await self._machines.cli_machine(session.user_id)
-        except TooMany as error:
-            raise SessionFailed(Reason.NO_ROOM, detail=error.detail) from error
-        except MachineError as error:
+        except (TooMany, MachineError) as error:
             raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
-        try:
+        with _credential_failures(Reason.DELIVERY_FAILED):
             await self._credentials.deliver_into(session.user_id, session.credential_id, record)
-        except (AgentError, MachineError, VaultError, NotFound) as error:
-            raise SessionFailed(Reason.DELIVERY_FAILED, detail=error.detail) from error
         async with self._db.transaction() as tx:
             await sessions.set_cli_machine(tx, session_id, record.id)
             await sessions.add_event(tx, session_id, "delivered", {"machineId": record.id})
@@ -193,60 +198,14 @@ class Journey:
         if session.credential_id is None:
             raise SessionFailed(Reason.VAULT_FAILED, detail="the session names no credential")
         try:
-            credential = await self._credentials.verify(session.user_id, session.credential_id)
-        except (AgentError, MachineError) as error:
-            raise SessionFailed(Reason.VERIFICATION_FAILED, detail=error.detail) from error
+            with _credential_failures(Reason.VERIFICATION_UNANSWERED):
+                credential = await self._credentials.verify(session.user_id, session.credential_id)
+        except TooMany as error:
+            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
         if not credential.verified_ok:
             raise SessionFailed(Reason.VERIFICATION_FAILED, detail=credential.status_output)
         await self._credentials.make_receipt(session_id)
         self._watchers.notify(session_id)
-
-    # The end
-
-    async def end(
-        self, session_id: str, state: SessionState, reason: Reason | None, detail: str | None
-    ) -> str:
-        """Write the last state, once."""
-        session = await self._session(session_id)
-        if session.state in LIVE_STATES:
-            async with self._db.transaction() as tx:
-                session = await sessions.transition(
-                    tx, session_id, state, reason=reason, detail=detail
-                )
-            self._watchers.notify(session_id)
-            log.info(
-                "session.ended",
-                state=session.state.value,
-                reason=reason.value if reason else None,
-                said=REASON_TEXT[reason] if reason else None,
-            )
-        return session.state.value
-
-    async def release(self, session_id: str) -> None:
-        """The browser machine is destroyed, and the session and receipt say when."""
-        session = await self._session(session_id)
-        if session.machine_id is not None and session.machine_gone_at is None:
-            await self._destroy_surely(session.machine_id)
-            async with self._db.transaction() as tx:
-                gone_at = await sessions.set_machine_gone(tx, session_id)
-                await sessions.add_event(
-                    tx, session_id, "machine_gone", {"machineId": session.machine_id}
-                )
-                await receipts.set_machine_gone(tx, session_id, gone_at)
-        self._watchers.notify(session_id)
-        self._watchers.ended(session_id)
-
-    async def _destroy_surely(self, machine_id: str) -> None:
-        pause = 1.0
-        while True:
-            try:
-                await self._machines.destroy_machine(machine_id, "its session has ended")
-            except (MachineError, OSError) as error:
-                log.exception("machine.destroy_failed", machine_id=machine_id, error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 60.0)
-            else:
-                return
 
     # What the workflow asks
 
@@ -267,30 +226,17 @@ class Journey:
         while not await self.cancel_requested(session_id):
             await self._watchers.wait_cancel(session_id, timeout_s=_CANCEL_POLL_S)
 
-    async def seconds_left(self, session_id: str) -> float:
-        session = await self._session(session_id)
-        end = session.created_at + timedelta(seconds=self.timeouts.session)
-        return (end - datetime.now(UTC)).total_seconds()
-
-    async def _persons_time_left(self, session_id: str) -> float:
-        session = await self._session(session_id)
-        since = session.viewer_seen_at or session.created_at
-        entered = await self._entered_at(session_id)
-        end = max(since, entered) + timedelta(seconds=self.timeouts.person)
-        return (end - datetime.now(UTC)).total_seconds()
-
-    async def _entered_at(self, session_id: str) -> datetime:
-        async with self._db.reading() as tx:
-            return await sessions.entered_at(tx, session_id, SessionState.AWAITING_USER)
-
     # Rows
 
     async def _session(self, session_id: str) -> SessionRecord:
-        async with self._db.reading() as tx:
-            record = await sessions.any_get(tx, session_id)
-        if record is None:
-            raise PolydevError(f"There is no session {session_id}.")
-        return record
+        return await session_of(self._db, session_id)
+
+    def _provider(self, session: SessionRecord) -> Provider:
+        """Its file can be gone or broken since the session began."""
+        try:
+            return self._catalog.get(session.provider)
+        except InvalidInput as error:
+            raise SessionFailed(Reason.CLI_MISSING, detail=error.detail) from error
 
     async def _with_machine(self, session_id: str) -> tuple[SessionRecord, MachineRecord]:
         session = await self._session(session_id)
@@ -300,3 +246,17 @@ class Journey:
         if not await self._machines.running(machine):
             raise SessionFailed(Reason.MACHINE_DIED)
         return session, machine
+
+
+@contextlib.contextmanager
+def _credential_failures(unreached: Reason) -> Generator[None]:
+    """The reasons of what goes wrong with a stored credential; ``unreached``: its machine did
+    not do or say what was asked."""
+    try:
+        yield
+    except NotFound as error:
+        raise SessionFailed(Reason.CREDENTIAL_REVOKED, detail=error.detail) from error
+    except InvalidInput as error:
+        raise SessionFailed(Reason.CLI_MISSING, detail=error.detail) from error
+    except (AgentError, MachineError, VaultError, Conflict) as error:
+        raise SessionFailed(unreached, detail=error.detail) from error

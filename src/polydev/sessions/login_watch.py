@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
 from polydev.domain.session import Reason
@@ -57,20 +57,24 @@ class LoginWatch:
     async def until_signed_in(
         self, session_id: str, machine: MachineRecord, agent: AgentClient
     ) -> None:
-        status = await agent.login_status()
-        if status.manifest_satisfied:
+        # Its state is asked first: an exit that an earlier process was told is not told again.
+        if await self._signed_in(agent):
             return
         async for event in self.told(session_id, machine, agent):
             if event.kind is EventKind.MANIFEST_SATISFIED:
                 return
-            if event.kind is EventKind.LOGIN_EXITED:
-                status = await agent.login_status()
-                if status.manifest_satisfied:
-                    return
-                raise SessionFailed(
-                    Reason.LOGIN_REFUSED if status.denied else Reason.LOGIN_FAILED,
-                    detail=last_words(event),
-                )
+            if event.kind is EventKind.LOGIN_EXITED and await self._signed_in(agent):
+                return
+
+    async def _signed_in(self, agent: AgentClient) -> bool:
+        """Whether the tool has written its files; a login that is over without them has failed."""
+        status = await agent.login_status()
+        if not status.manifest_satisfied and status.state == "exited":
+            raise SessionFailed(
+                Reason.LOGIN_REFUSED if status.denied else Reason.LOGIN_FAILED,
+                detail=last_words(status.tail),
+            )
+        return status.manifest_satisfied
 
     async def let_cli_finish(
         self, session_id: str, machine: MachineRecord, agent: AgentClient
@@ -163,7 +167,7 @@ def reason_of(error: MachineError) -> Reason:
     return _CRASH_LOOPS.get(str(unit), Reason.MACHINE_NOT_READY)
 
 
-def last_words(event: AgentEvent) -> str:
-    tail = event.data.get("tail")
-    lines = cast("list[object]", tail) if isinstance(tail, list) else []
-    return "\n".join(str(line) for line in lines)[-2000:]
+def last_words(tail: object) -> str:
+    """The end of what a tool said, from a guest: any shape, any length."""
+    lines = cast("Sequence[object]", tail) if isinstance(tail, list | tuple) else ()
+    return clean("\n".join(str(line) for line in lines))[-2000:]

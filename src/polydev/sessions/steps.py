@@ -68,7 +68,7 @@ STEPS: Final[tuple[Step, ...]] = (
         SessionState.VERIFYING,
         Journey.verify,
         lambda j: j.timeouts.verify,
-        Reason.VERIFICATION_FAILED,
+        Reason.VERIFICATION_UNANSWERED,
     ),
 )
 

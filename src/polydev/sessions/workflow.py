@@ -102,7 +102,7 @@ async def _run(step: Step, session_id: str) -> Outcome:
 
 
 async def _raced(journey: Journey, step: Step, session_id: str) -> Outcome:
-    left = await journey.seconds_left(session_id)
+    left = await journey.deadlines.of_session(session_id)
     limit = step.timeout(journey)
     whole = limit is None or left < limit
     work = asyncio.create_task(_as_coroutine(step, journey, session_id))
@@ -149,10 +149,12 @@ async def _end(session_id: str, outcome: Outcome) -> str:
     """Write the session's last state. Runs again after a crash: then it is already written."""
     state = SessionState(outcome.get("state") or SessionState.COMPLETED)
     reason = Reason(outcome["reason"]) if outcome.get("reason") else None
-    return await _journey().end(session_id, state, reason, outcome.get("detail"))
+    return await _journey().ending.end(session_id, state, reason, outcome.get("detail"))
 
 
 async def _release(session_id: str) -> None:
     """Destroy the browser machine; tried until it succeeds, since nothing may remain."""
     structlog.contextvars.bind_contextvars(session_id=session_id, step=RELEASE)
-    await _journey().release(session_id)
+    journey = _journey()
+    await journey.ending.release(session_id)
+    journey.deadlines.forget(session_id)

@@ -25,8 +25,11 @@ from polydev.store.urls import DatabaseUrl
 _BUSY_TIMEOUT_MS = 30_000
 _READ_ONLY = "polydev_read_only"
 _HOOKS = "polydev_after_commit"
+_AUDIT_WATCH = "polydev_audit_watch"
 
 AfterCommit = Callable[[], Awaitable[None]]
+AuditWatch = Callable[[int, str], Awaitable[None]]
+"""Told the number and the hash of each line of the audit log, once it has been committed."""
 
 
 class Database:
@@ -43,6 +46,7 @@ class Database:
         )
         self._writer_lock = asyncio.Lock() if self._url.sqlite else None
         self._writer: asyncio.Task[Any] | None = None
+        self._audit_watch: AuditWatch | None = None
 
     def __repr__(self) -> str:
         return f"Database({self._url.shown!r})"
@@ -56,9 +60,11 @@ class Database:
         return self._url.for_sync().render_as_string(hide_password=False)
 
     def engine_url(self) -> str:
-        """For DBOS: the same database on PostgreSQL, a file beside it on SQLite. May hold a
-        password: do not log it."""
-        return self._url.for_engine().render_as_string(hide_password=False)
+        """For DBOS: the same database on PostgreSQL, a file beside it on SQLite, which is made
+        here: DBOS would make it for all to read. May hold a password: do not log it."""
+        url = self._url.for_engine().render_as_string(hide_password=False)
+        private_file(DatabaseUrl.parse(url))
+        return url
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession, None]:
@@ -71,7 +77,8 @@ class Database:
         if task is not None and self._writer is task:
             # It would wait for itself for ever.
             raise RuntimeError("a transaction inside a transaction: pass the outer one on")
-        async with AsyncSession(self._engine, expire_on_commit=False) as tx:
+        info = {_AUDIT_WATCH: self._audit_watch}
+        async with AsyncSession(self._engine, expire_on_commit=False, info=info) as tx:
             async with self._writer_turn(task), tx.begin():
                 yield tx
             await _run_hooks(tx)
@@ -81,6 +88,10 @@ class Database:
         """Read only: never waits for a writer, and a write in here is an error."""
         async with AsyncSession(self._reader, expire_on_commit=False) as tx:
             yield tx
+
+    def watch_audit(self, watch: AuditWatch) -> None:
+        """From the next transaction on, tell of each line of the audit log."""
+        self._audit_watch = watch
 
     async def check(self) -> None:
         """Ask the database for an answer.
@@ -118,6 +129,17 @@ def after_commit(tx: AsyncSession, hook: AfterCommit) -> None:
     """
     hooks = cast("list[AfterCommit]", tx.info.setdefault(_HOOKS, []))
     hooks.append(hook)
+
+
+def audit_line_written(tx: AsyncSession, seq: int, line_hash: str) -> None:
+    """Tell the watch of the audit log, after the commit."""
+    watch = cast("AuditWatch | None", tx.info.get(_AUDIT_WATCH))
+    if watch is not None:
+
+        async def tell() -> None:
+            await watch(seq, line_hash)
+
+        after_commit(tx, tell)
 
 
 async def _run_hooks(tx: AsyncSession) -> None:

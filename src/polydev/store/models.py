@@ -209,6 +209,8 @@ class CredentialRow(Base):
     the high-water marks beside the key file, docs/decisions/0004-vault.md.)"""
     machine_id: Mapped[str | None] = mapped_column(ForeignKey("machines.id"))
     """The one CLI machine that holds it."""
+    delivered_version: Mapped[int | None]
+    """The version that was last written into that machine, by intent: the row says so first."""
     created_at: Mapped[datetime]
     verified_at: Mapped[datetime | None]
     verified_ok: Mapped[bool | None]

@@ -172,6 +172,7 @@ class CredentialRecord:
     expires_at: datetime | None
     current_version: int
     machine_id: str | None
+    delivered_version: int | None
     created_at: datetime
     verified_at: datetime | None
     verified_ok: bool | None
@@ -189,6 +190,7 @@ class CredentialRecord:
             row.expires_at,
             row.current_version,
             row.machine_id,
+            row.delivered_version,
             row.created_at,
             row.verified_at,
             row.verified_ok,

@@ -41,6 +41,8 @@ class Grant:
     """The session (vnc) or machine (pty)."""
     user_id: str
     via: Literal["key", "cookie"]
+    login_id: str
+    """Of the API key or web login that bought it: the stream ends with it."""
     provider: str | None
     expires: float
     """On the office's clock."""
@@ -67,12 +69,13 @@ class TicketOffice:
         *,
         user_id: str,
         via: Literal["key", "cookie"],
+        login_id: str,
         provider: str | None = None,
     ) -> Issued:
         self._forget(user_id)
         ticket = PREFIX + secrets.token_urlsafe(32)
         expires = self._clock() + LIFETIME_S
-        self._open[_hash(ticket)] = Grant(kind, target, user_id, via, provider, expires)
+        self._open[_hash(ticket)] = Grant(kind, target, user_id, via, login_id, provider, expires)
         return Issued(Secret(ticket), datetime.now(UTC) + timedelta(seconds=LIFETIME_S))
 
     def redeem(self, ticket: Secret, kind: StreamKind, target: str) -> Grant:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import Any
+from typing import Any, cast
 
 from polydev.domain.credential import Bundle, CapturedFile
 from polydev.errors import VaultError
@@ -39,3 +39,12 @@ def unpack(data: bytes) -> Bundle:
         )
     except (ValueError, KeyError, TypeError):
         raise VaultError("A stored credential has a form that is not known.") from None
+
+
+def top_level_keys(file: CapturedFile) -> tuple[str, ...]:
+    """The keys of a merged file's JSON object."""
+    try:
+        document: object = json.loads(file.content)
+    except ValueError:
+        return ()
+    return tuple(cast("dict[str, object]", document)) if isinstance(document, dict) else ()

@@ -10,17 +10,28 @@ from pathlib import Path
 from polydev.errors import VaultError
 
 KEY_BYTES = 32
+MARKS = "versions.json"
+"""Lies beside the key; `polydev.vault.marks`."""
 _KEY = re.compile(rb"[0-9a-fA-F]{64}")
 
 
 def load_or_create(path: Path) -> bytes:
     """The 32 bytes of the root key; made at the first start.
 
+    `polydev.vault.opening` asks the database, too, whether this is one.
+
     Raises:
-        VaultError: the file is not what it must be. It is never replaced: without the right key
-            every stored credential is lost, so mending it is a person's decision.
+        VaultError: the file is not what it must be, or is missing although the marks beside it
+            show that there was one. It is never replaced: without the right key every stored
+            credential is lost, so mending it is a person's decision.
     """
     if not os.path.lexists(path):
+        marks = path.parent / MARKS
+        if os.path.lexists(marks):
+            raise VaultError(
+                f"The key file {path} is missing, but {marks} shows that there was one. Restore it "
+                "from your backup."
+            )
         try:
             _create(path)
         except OSError as error:

@@ -24,6 +24,10 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring(key_id={self.key_id!r})"
 
+    def has(self, key_id: str) -> bool:
+        """Whether there is a key-encryption key of this id."""
+        return key_id in self._keks
+
     def kek(self, key_id: str) -> bytes:
         """The key-encryption key of this id.
 

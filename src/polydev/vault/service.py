@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,10 +17,10 @@ from polydev.domain.ids import new_id
 from polydev.errors import Conflict, CredentialTampered, NotFound, VaultError
 from polydev.store.database import Database, after_commit
 from polydev.store.models import CredentialRow, CredentialVersionRow
-from polydev.vault.bundle import pack, unpack
+from polydev.vault.bundle import pack, top_level_keys, unpack
 from polydev.vault.cipher import Binding, Sealed, seal, unseal
 from polydev.vault.keyring import Keyring
-from polydev.vault.marks import Marks
+from polydev.vault.marks import REVOKED, Marks
 
 log = structlog.get_logger("polydev.vault")
 
@@ -35,6 +35,15 @@ class StoredVersion:
     version: int
     key_id: str
     ciphertext_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Where a stored file lies in a home."""
+
+    path: str
+    keys: tuple[str, ...] = ()
+    """Of a merged file: the top-level keys that are the credential's."""
 
 
 class Vault:
@@ -60,13 +69,13 @@ class Vault:
                 CredentialRow.revoked_at.is_(None),
             )
         )
-        if row is not None and self._marks.revoked(row.id):
+        credential_id = row.id if row else new_id("cred")
+        known = self._marks.known(credential_id)
+        if row is not None and known == REVOKED:
             # An older database brought a revoked credential back: it ends again, for good.
             await self._erase(tx, row)
-            row = None
-        credential_id = row.id if row else new_id("cred")
-        # Above the mark too: after a rollback the next version must not be taken for an old one.
-        version = max(row.current_version, self._marks.known(row.id)) + 1 if row else 1
+            row, credential_id, known = None, new_id("cred"), 0
+        version = await self._next_version(tx, row, known)
         binding = Binding(user_id, provider, credential_id, version, self._keyring.key_id)
         sealed = seal(self._keyring.kek(binding.key_id), binding, pack(bundle))
         tag = self._tag(binding, identity, sealed)
@@ -84,7 +93,10 @@ class Vault:
                 created_at=datetime.now(UTC),
             )
         )
-        await tx.flush()
+        try:
+            await tx.flush()
+        except IntegrityError:
+            raise Conflict(_MEANWHILE) from None
 
         async def raise_mark() -> None:
             try:
@@ -97,6 +109,18 @@ class Vault:
         return StoredVersion(
             credential_id, version, binding.key_id, hashlib.sha256(sealed.ciphertext).hexdigest()
         )
+
+    async def _next_version(self, tx: AsyncSession, row: CredentialRow | None, known: int) -> int:
+        """Above all that was there: the row may have been set back, the mark shows what a database
+        restored since held, and the versions may be more than the row says."""
+        if row is None:
+            return 1
+        newest = await tx.scalar(
+            select(func.max(CredentialVersionRow.version)).where(
+                CredentialVersionRow.credential_id == row.id
+            )
+        )
+        return max(row.current_version, newest or 0, known) + 1
 
     async def _insert(
         self, tx: AsyncSession, binding: Binding, tag: str, identity: Identity
@@ -141,7 +165,7 @@ class Vault:
             raise Conflict(_MEANWHILE)
 
     async def get(self, user_id: str, credential_id: str) -> Bundle:
-        """Decrypt the newest version. For delivery only.
+        """Decrypt the newest version. For delivery, and to compare with what is in a machine.
 
         Raises:
             NotFound: no such credential of this person.
@@ -149,14 +173,39 @@ class Vault:
         """
         known = self._marks.known(credential_id)
         async with self._db.reading() as tx:
-            row = await tx.get(CredentialRow, credential_id)
-            if row is None or row.user_id != user_id or row.revoked_at is not None:
-                raise NotFound(f"There is no credential {credential_id}.")
+            row = await self._row(tx, user_id, credential_id)
             bundle = await self._open(tx, row)
             self._marks.check(row.id, row.current_version, known)
             return bundle
 
+    async def check(self, user_id: str, credential_id: str) -> None:
+        """Hold the row against its tag and its mark, without decrypting. Raises as `get`."""
+        known = self._marks.known(credential_id)
+        async with self._db.reading() as tx:
+            row = await self._row(tx, user_id, credential_id)
+            await self._authentic(tx, row)
+            self._marks.check(row.id, row.current_version, known)
+
+    async def files(self, user_id: str, credential_id: str) -> tuple[StoredFile, ...]:
+        """Where the stored files lie in a home, never what is in them. Raises as `get`."""
+        bundle = await self.get(user_id, credential_id)
+        return tuple(
+            StoredFile(file.path, top_level_keys(file) if file.merge_json else ())
+            for file in bundle.files
+        )
+
+    async def _row(self, tx: AsyncSession, user_id: str, credential_id: str) -> CredentialRow:
+        row = await tx.get(CredentialRow, credential_id)
+        if row is None or row.user_id != user_id or row.revoked_at is not None:
+            raise NotFound(f"There is no credential {credential_id}.")
+        return row
+
     async def _open(self, tx: AsyncSession, row: CredentialRow) -> Bundle:
+        binding, sealed = await self._authentic(tx, row)
+        return unpack(unseal(self._keyring.kek(binding.key_id), binding, sealed))
+
+    async def _authentic(self, tx: AsyncSession, row: CredentialRow) -> tuple[Binding, Sealed]:
+        """The version that the row points at, once the row's tag has been found to be right."""
         version = await tx.get(CredentialVersionRow, (row.id, row.current_version))
         if version is None:
             raise CredentialTampered(
@@ -164,20 +213,18 @@ class Vault:
             )
         binding = Binding(row.user_id, row.provider, row.id, row.current_version, version.key_id)
         sealed = Sealed(version.wrapped_key, version.ciphertext)
-        kek = self._keyring.kek(version.key_id)
+        self._keyring.kek(version.key_id)  # a key that is not at hand is said to be that
         identity = Identity(row.account, row.plan, row.expires_at)
         if not hmac.compare_digest(row.version_tag, self._tag(binding, identity, sealed)):
             raise CredentialTampered(
                 f"Credential {row.id} is not what was stored: its row was changed. Sign in again; "
                 "tell the operator."
             )
-        return unpack(unseal(kek, binding, sealed))
+        return binding, sealed
 
     async def revoke(self, tx: AsyncSession, user_id: str, credential_id: str) -> None:
         """Erase every version's ciphertext and key; the row stays, revoked, for the record."""
-        row = await tx.get(CredentialRow, credential_id)
-        if row is None or row.user_id != user_id or row.revoked_at is not None:
-            raise NotFound(f"There is no credential {credential_id}.")
+        row = await self._row(tx, user_id, credential_id)
         await self._erase(tx, row)
 
         async def mark() -> None:

@@ -7,16 +7,20 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from polydev.api import standing
 from polydev.api.routes import streams
 from polydev.errors import MachineError
+from polydev.store.models import ApiKeyRow
 from polydev.store.repositories import sessions
 from polydev.stream.tickets import LIFETIME_S, TicketOffice
 from tests.api_world import Person, World, cookie_headers
@@ -181,7 +185,7 @@ async def test_an_unknown_stream_is_refused(world: World) -> None:
         with pytest.raises(InvalidStatus) as caught:
             async with connect(f"ws://{address}/api/stream/nothing", proxy=None):
                 pass
-    assert caught.value.response.status_code == 403
+    assert caught.value.response.status_code == 404
 
 
 async def test_a_foreign_host_name_is_refused(world: World) -> None:
@@ -248,15 +252,72 @@ async def test_the_view_closes_when_the_server_stops(world: World) -> None:
     assert caught.value.rcvd.code == 1012
 
 
-async def test_the_view_closes_when_the_person_is_disabled(
+@pytest.fixture
+def looks_only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revocation must close a stream by itself, not by the next look."""
+    monkeypatch.setattr(standing, "LOOK_EVERY_S", 3600.0)
+
+
+async def closed_with(connection: ClientConnection) -> tuple[int, str]:
+    with pytest.raises(ConnectionClosed) as caught:
+        while True:
+            await connection.recv()
+    assert caught.value.rcvd is not None
+    return caught.value.rcvd.code, caught.value.rcvd.reason
+
+
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_the_view_closes_when_the_person_is_disabled(world: World) -> None:
+    async with viewing(world) as (viewer, _), world.client(headers=world.admin.headers) as client:
+        await client.delete(f"/api/users/{world.alice.user_id}")
+        assert await closed_with(viewer) == (1000, standing.ENDED)
+
+
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_the_view_closes_when_the_key_that_opened_it_is_revoked(world: World) -> None:
+    alice = world.alice
+    async with viewing(world) as (viewer, _), world.client(headers=alice.headers) as client:
+        await client.delete(f"/api/keys/{alice.key_id}")
+        assert await closed_with(viewer) == (1000, standing.ENDED)
+
+
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_the_view_closes_when_the_sign_in_that_opened_it_is_logged_out(world: World) -> None:
+    headers = await cookie_headers(world, await world.cookie_of(world.alice))
+    ticket = await ticket_for(world, world.alice, headers)
+    later = await ticket_for(world, world.alice, headers)
+    async with world.serving() as address, asyncio.timeout(20):
+        origin = f"http://{address}"
+        async with open_view(address, ticket, origin=origin) as viewer:
+            async with world.client(headers=headers) as client:
+                assert (await client.post("/api/logout")).status_code == 204
+            assert await closed_with(viewer) == (1000, standing.ENDED)
+        assert await refused(address, later, origin=origin) == 401, "a ticket ends with it, too"
+
+
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_another_key_of_the_person_does_not_close_the_view(world: World) -> None:
+    alice = world.alice
+    loop = asyncio.get_running_loop()
+    async with viewing(world) as (viewer, guest), world.client(headers=alice.headers) as client:
+        other = (await client.post("/api/keys", json={"label": "other"})).json()
+        await client.delete(f"/api/keys/{other['keyId']}")
+        await loop.sock_sendall(guest, HELLO)
+        assert await viewer.recv() == HELLO
+
+
+async def test_a_key_that_expires_closes_the_view(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(standing, "LOOK_EVERY_S", 0.05)
     async with viewing(world) as (viewer, _):
-        async with world.client(headers=world.admin.headers) as client:
-            await client.delete(f"/api/users/{world.alice.user_id}")
-        with pytest.raises(ConnectionClosed):
-            await viewer.recv()
+        async with world.db.transaction() as tx:
+            await tx.execute(
+                update(ApiKeyRow)
+                .where(ApiKeyRow.id == world.alice.key_id)
+                .values(expires_at=datetime.now(UTC))
+            )
+        assert await closed_with(viewer) == (1000, standing.ENDED)
 
 
 async def test_an_open_view_counts_as_a_sign_of_life(
@@ -427,6 +488,19 @@ async def test_a_terminal_ends_when_its_client_goes(world: World) -> None:
         await runs.pty.closed.wait()
 
 
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_a_terminal_ends_with_the_key_that_opened_it(world: World) -> None:
+    alice = world.alice
+    async with terminal(world) as (connection, runs):
+        await connection.send('{"columns": 100, "rows": 30}')
+        await connection.send(b"x")
+        await connection.recv()
+        async with world.client(headers=alice.headers) as client:
+            await client.delete(f"/api/keys/{alice.key_id}")
+        assert await closed_with(connection) == (1000, standing.ENDED)
+        await runs.pty.closed.wait()
+
+
 @pytest.mark.parametrize("first", ["{}", "not json", b"\x00"])
 async def test_a_terminal_wants_its_size_first(world: World, first: str | bytes) -> None:
     async with terminal(world) as (connection, runs):
@@ -510,6 +584,37 @@ async def test_closing_a_run_ends_the_tool(world: World) -> None:
         ) as answer:
             await anext(answer.aiter_lines())
         await asyncio.wait_for(ended.wait(), 10)
+
+
+@pytest.mark.usefixtures("looks_only_when_told")
+async def test_a_run_ends_with_the_key_that_started_it(world: World) -> None:
+    ended = asyncio.Event()
+
+    class Runs:
+        async def run(self, user_id: str, provider: str, prompt: str):
+            from polydev.sessions.runs import RunOutput
+
+            try:
+                yield RunOutput("out", "working", None)
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    runs: Any = Runs()
+    world.rebuild(dataclasses.replace(world.services, runs=runs))
+    alice = world.alice
+    async with (
+        world.serving() as address,
+        httpx.AsyncClient(headers=alice.headers, base_url=f"http://{address}") as client,
+        client.stream("POST", "/api/prompts", json={"provider": "codex", "prompt": "hi"}) as answer,
+        asyncio.timeout(20),
+    ):
+        lines = answer.aiter_lines()
+        assert json.loads(await anext(lines))["text"] == "working"
+        await client.delete(f"/api/keys/{alice.key_id}")
+        assert standing.ENDED in json.loads(await anext(lines))["text"]
+        assert await anext(lines, None) is None
+        await ended.wait()
 
 
 async def test_a_run_without_a_credential_is_a_conflict(world: World) -> None:

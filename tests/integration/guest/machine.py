@@ -120,18 +120,21 @@ async def machine(
     replace: dict[str, str] | None = None,
     tools: dict[str, str] | None = None,
     extra_ca: str | None = None,
+    lifeline: socket.socket | None = None,
+    home_bytes: int = 256 << 20,
 ) -> AsyncIterator[Machine]:
-    """``replace`` puts scripts over programs of the system, ``tools`` are installed as tools."""
+    """``replace`` puts scripts over programs of the system, ``tools`` are installed as tools;
+    ``lifeline`` is the machine's standard input, as the host's keeper gives it."""
     # Short, because a socket's path may have only 108 characters.
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     try:
-        argv = _command(folder, tree, role, replace or {}, tools or {}, extra_ca)
+        argv = _command(folder, tree, role, replace or {}, tools or {}, extra_ca, home_bytes)
         started = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if lifeline is None else lifeline.fileno(),
         )
         assert process.stdout is not None
         console = Console(process.stdout)
@@ -155,6 +158,7 @@ def _command(
     replace: dict[str, str],
     tools: dict[str, str],
     extra_ca: str | None,
+    home_bytes: int,
 ) -> list[str]:
     for name in ("host", "config", "egress", "tools/bin", "replace", "ca", "policies/managed"):
         (folder / name).mkdir(parents=True)
@@ -178,7 +182,8 @@ def _command(
     for name in ("fonts", "alternatives", "ld.so.cache", "X11", "ssl"):
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     argv += ["--ro-bind", str(folder / "policies"), "/etc/chromium/policies"]
-    argv += ["--perms", "1777", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", "/home/dev"]
+    argv += ["--perms", "1777", "--tmpfs", "/tmp"]
+    argv += ["--perms", "0700", "--size", str(home_bytes), "--tmpfs", "/home/dev"]
     argv += ["--bind", str(folder / "host"), "/run/polydev/host"]
     for name in ("config", "egress", "ca"):
         argv += ["--ro-bind", str(folder / name), f"/run/polydev/{name}"]

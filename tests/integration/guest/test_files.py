@@ -60,6 +60,52 @@ async def test_a_file_that_is_not_one_is_refused_by_name(
     assert refusal.value.offender == offender
 
 
+@pytest.mark.parametrize(
+    ("make", "offender"),
+    [
+        ("mkdir -m 0400 ~/.acme", ".acme/auth.json"),
+        ("mkdir -m 0 ~/.acme", ".acme"),
+        ("mkdir -p ~/.acme/x; chmod 0 ~/.acme", ".acme"),
+        ("mkdir ~/.acme; echo '{}' > ~/.acme/auth.json; chmod 0 ~/.acme/*", ".acme/auth.json"),
+    ],
+)
+async def test_what_is_closed_to_us_is_named(cli: Machine, make: str, offender: str) -> None:
+    assert (await cli.sh(make))[0] == 0
+
+    with pytest.raises(CaptureRefused, match=r"cannot be .*: Permission denied") as refusal:
+        await cli.client.capture((AUTH,))
+
+    assert refusal.value.offender == offender
+    await cli.client.watch((AUTH,))
+
+
+@pytest.mark.parametrize(
+    ("mode", "offender"), [("0500", ".acme/auth.json"), ("0400", ".acme/auth.json"), ("0", ".acme")]
+)
+async def test_what_cannot_be_written_is_named(cli: Machine, mode: str, offender: str) -> None:
+    assert (await cli.sh(f"mkdir -m {mode} ~/.acme"))[0] == 0
+
+    with pytest.raises(CaptureRefused, match=r"cannot be .*: Permission denied") as refusal:
+        await cli.client.deliver(BUNDLE)
+
+    assert refusal.value.offender == offender
+    assert (await cli.sh("ls -A"))[1] == ".acme\n"
+
+
+async def test_a_full_home_is_said_and_keeps_what_it_has(boot: Boot) -> None:
+    machine = await boot("cli", home_bytes=1 << 20)
+    await machine.client.wait_ready(30)
+    await machine.client.deliver(BUNDLE)
+    await machine.sh("head -c 2M /dev/zero > ~/fill")
+
+    large = CapturedFile(".acme.json", 0o600, b"x" * 100_000)
+    with pytest.raises(CaptureRefused, match="cannot be written: No space left") as refusal:
+        await machine.client.deliver(Bundle((large,)))
+
+    assert refusal.value.offender == ".acme.json"
+    assert '"account": "ada"' in (await machine.sh("cat ~/.acme.json"))[1]
+
+
 async def test_a_file_that_is_missing_or_not_whole_is_said(cli: Machine) -> None:
     with pytest.raises(AgentError, match="is missing"):
         await cli.client.capture((AUTH,))

@@ -52,12 +52,16 @@ async def test_a_login_goes_from_prompt_to_captured_files(boot: Boot) -> None:
 
     await machine.client.start_login(PLAN)
     await machine.event(EventKind.LOGIN_EXITED)
+    # The browser's pipe and the terminal are two ways: the click may be told after what it did.
+    while [event.kind for event in machine.seen].count(EventKind.ASSIST_CLICKED) < 2:
+        await machine.event(EventKind.ASSIST_CLICKED)
     kinds = [event.kind for event in machine.seen if event.kind is not EventKind.UNIT]
 
-    clicks = [EventKind.ASSIST_CLICKED] * 2
     assert kinds[:2] == [EventKind.LOGIN_STARTED, EventKind.PROMPT_ANSWERED]
     assert set(kinds[2:4]) == {EventKind.URL_OPENED, EventKind.PAGE_SHOWN}
-    assert kinds[4:] == [*clicks, EventKind.MANIFEST_SATISFIED, EventKind.LOGIN_EXITED]
+    rest = [kind for kind in kinds[4:] if kind is not EventKind.ASSIST_CLICKED]
+    assert rest == [EventKind.MANIFEST_SATISFIED, EventKind.LOGIN_EXITED]
+    assert kinds[4] is EventKind.ASSIST_CLICKED
     status = await machine.client.login_status()
     assert (status.state, status.exit, status.url_opened) == ("exited", 0, True)
     bundle = await machine.client.capture(PLAN.manifest)

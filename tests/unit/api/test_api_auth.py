@@ -302,3 +302,37 @@ async def test_an_https_site_has_secure_cookies_and_refuses_its_http_twin(tmp_pa
             )
     assert "Secure" in answer.headers["set-cookie"]
     assert "max-age" in answer.headers["strict-transport-security"]
+
+
+async def redeem(world: World, link: str, cookie: str | None, **body: bool):
+    headers = {"Origin": ORIGIN}
+    if cookie is not None:
+        headers["Cookie"] = f"polydev_session={cookie}"
+    async with world.client(headers=headers) as client:
+        return await client.post("/api/login/redeem", json={"token": link, **body})
+
+
+async def test_a_link_does_not_silently_replace_another_persons_sign_in(world: World) -> None:
+    cookie = await world.cookie_of(world.alice)
+    link = await world.link_of(world.bob)
+    refused = await redeem(world, link, cookie)
+    assert (refused.status_code, refused.json()["code"]) == (409, "other_person")
+    assert "alice" in refused.json()["detail"]
+    assert "bob" in refused.json()["detail"]
+    assert "set-cookie" not in refused.headers
+    # It is not used up; and whoever means it is signed in, and the other one out.
+    meant = await redeem(world, link, cookie, replace=True)
+    assert meant.status_code == 200
+    assert meant.json()["user"]["name"] == "bob"
+    async with world.client(headers={"Cookie": f"polydev_session={cookie}"}) as client:
+        assert (await client.get("/api/me")).status_code == 401
+
+
+async def test_a_new_link_of_the_same_person_ends_the_sign_in_that_it_replaces(
+    world: World,
+) -> None:
+    cookie = await world.cookie_of(world.alice)
+    answer = await redeem(world, await world.link_of(world.alice), cookie)
+    assert answer.status_code == 200
+    async with world.client(headers={"Cookie": f"polydev_session={cookie}"}) as client:
+        assert (await client.get("/api/me")).status_code == 401

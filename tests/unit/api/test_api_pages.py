@@ -116,6 +116,29 @@ async def test_nothing_else_is_served(static: Path, path: str) -> None:
     assert answer.status_code == 404
 
 
+async def test_an_address_typed_into_a_browser_that_is_not_there_gets_the_page_that_says_so(
+    static: Path,
+) -> None:
+    async with dashboard(static) as client:
+        html = {"Accept": "text/html,*/*;q=0.8"}
+        typed = await client.get("/nowhere/at/all", headers=html)
+        api = await client.get("/api/nothing", headers=html)
+    assert (typed.status_code, api.status_code) == (404, 404)
+    assert "/assets/a-1.js" in typed.text
+    assert "/assets/a-1.js" not in api.text
+
+
+@pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=a-b", "bytes=0-0"])
+@pytest.mark.parametrize("path", ["/assets/a-1.js", "/favicon.svg"])
+async def test_a_part_of_a_file_is_answered_with_all_of_it(
+    static: Path, path: str, wanted: str
+) -> None:
+    async with dashboard(static) as client:
+        answer = await client.get(path, headers={"Range": wanted})
+    assert answer.status_code == 200
+    assert answer.text in ("1", "<svg/>")
+
+
 async def test_a_dashboard_that_is_not_built_says_so(tmp_path: Path) -> None:
     async with dashboard(tmp_path / "nothing") as client:
         answer = await client.get("/machines")

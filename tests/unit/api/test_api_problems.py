@@ -172,6 +172,42 @@ async def test_a_wrong_method_is_405_with_all_that_are_allowed(world: World) -> 
     assert answer.json()["code"] == "method_not_allowed"
 
 
+async def test_another_method_at_an_unknown_address_is_404_too(world: World) -> None:
+    async with world.client(headers=world.alice.headers) as client:
+        for path in ("/nothing", "/api/nothing"):
+            answer = await client.post(path, json={})
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+            assert "allow" not in answer.headers
+        page = await client.post("/sessions", json={})
+    assert (page.status_code, page.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_two_authorizations_are_refused_rather_than_one_of_them_taken(world: World) -> None:
+    bob = ("Authorization", world.bob.headers["Authorization"])
+    async with world.client(headers=[*world.alice.headers.items(), bob]) as client:
+        answer = await client.get("/api/me")
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "field"),
+    [
+        (b"[" * 100_000, "application/json", 400, "body"),
+        (b"\xff\xfe", "application/json", 422, "body"),
+        (b" " * 2_000_000, "application/json", 413, "body"),
+        (b"provider=codex", "application/x-www-form-urlencoded", 415, "Content-Type"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_named(
+    world: World, content: bytes, kind: str, status: int, field: str
+) -> None:
+    headers = {**world.alice.headers, "Content-Type": kind}
+    async with world.client(headers=headers) as client:
+        answer = await client.post("/api/auth/start", content=content)
+    assert answer.status_code == status
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
 async def test_an_unexpected_fault_says_an_incident_number_and_nothing_else(world: World) -> None:
     class Broken:
         async def start(self, *args: Any) -> None:

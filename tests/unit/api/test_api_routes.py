@@ -126,6 +126,23 @@ async def test_credentials_and_receipts_are_shown_without_content(world: World) 
     assert receipt["browserMachineId"] == alice.machine_id
 
 
+async def test_an_admin_sees_whose_machines_they_are_and_those_that_are_gone(world: World) -> None:
+    alice = world.alice
+    async with world.client(headers=world.admin.headers) as client:
+        for machine in (await client.get("/api/machines?scope=all")).json()["machines"]:
+            if machine["machineId"] == alice.machine_id:
+                assert machine["userName"] == "alice"
+                assert machine["sessionId"] == alice.session_id
+        assert (await client.get("/api/machines?scope=gone")).json()["machines"] == []
+        await client.delete(f"/api/machines/{alice.cli_machine_id}")
+        gone = (await client.get("/api/machines?scope=gone")).json()["machines"]
+        console = await client.get(f"/api/machines/{alice.cli_machine_id}/console")
+        refused = await client.get("/api/machines?scope=gone", headers=alice.headers)
+    assert [(m["machineId"], m["userName"]) for m in gone] == [(alice.cli_machine_id, "alice")]
+    assert "hello" in console.json()["text"]
+    assert refused.status_code == 403
+
+
 async def test_machines_are_a_persons_own_unless_an_admin_asks_for_all(world: World) -> None:
     async with world.client() as client:
         own = await client.get("/api/machines", headers=world.alice.headers)

@@ -1,8 +1,10 @@
 """What the commands ask of the API and what they print."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from tests.unit.cli.conftest import Polydev
 from tests.unit.cli.fake_api import RECEIPT, TIME, FakeApi, credential, problem, session
@@ -18,6 +20,8 @@ MACHINE = {
     "readyAt": TIME,
     "destroyedAt": None,
     "detail": None,
+    "userName": None,
+    "sessionId": None,
 }
 KEY_VIEW = {
     "keyId": "key_1",
@@ -130,10 +134,54 @@ def test_a_credential_that_is_not_accepted_exits_with_1(polydev: Polydev, api: F
     "line",
     ["machines destroy mac_2", "credentials revoke cred_1", "keys revoke key_1", "users remove u"],
 )
-def test_what_cannot_be_undone_is_asked_for_first(line: str, polydev: Polydev, api: FakeApi):
+def test_what_cannot_be_undone_is_asked_for_first(
+    line: str, polydev: Polydev, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("polydev.cli.base._has_terminal", lambda: True)
     assert polydev(*line.split(), input="n\n").exit_code == 130
     assert polydev(*line.split(), input="").exit_code == 130
     assert api.asked == []
+
+
+def test_without_a_terminal_nothing_is_asked_and_nothing_done(polydev: Polydev, api: FakeApi):
+    result = polydev("machines", "destroy", "mac_2", input="y\n")
+    assert result.exit_code == 65
+    assert "needs a terminal or --yes" in result.stderr
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("sessions show nope", "There is no session 'nope'. `polydev sessions list`"),
+        ("sessions show nope --console", "There is no session 'nope'"),
+        ("sessions cancel nope", "There is no session 'nope'"),
+        ("machines show nope", "There is no machine 'nope'. `polydev machines list`"),
+        ("machines console nope", "There is no machine 'nope'"),
+        ("machines hibernate nope", "There is no machine 'nope'"),
+        ("machines resume nope", "There is no machine 'nope'"),
+        ("machines destroy nope -y", "There is no machine 'nope'"),
+        ("credentials show cred_nope", "There is no credential 'cred_nope'"),
+        ("receipts show nope", "There is no receipt 'nope'"),
+        ("keys revoke nope -y", "There is no key 'nope'"),
+        ("users remove nope -y", "There is no user 'nope'"),
+    ],
+)
+def test_what_is_no_id_names_nothing(line: str, said: str, polydev: Polydev, api: FakeApi):
+    def refuse(_: object) -> object:
+        errors = [{"field": "id", "message": "Must match ^mac_[0-9a-hjkmnp-tv-z]{24}$."}]
+        return problem(422, "invalid_input", "id: Must match ^mac_.", errors=errors)
+
+    kind, _, rest = line.partition(" ")
+    path = {"sessions": "auth/session"}.get(kind, kind)
+    given = rest.split()[1]
+    for method in ("GET", "POST", "DELETE"):
+        for tail in ("", "/console", "/cancel", "/hibernate", "/resume"):
+            api.answers[f"{method} /api/{path}/{given}{tail}"] = refuse
+    result = polydev(*line.split())
+    assert result.exit_code == 66, result.output
+    assert said in result.stderr
+    assert "^mac_" not in result.stderr
 
 
 def test_an_id_cannot_leave_its_place_in_the_path(polydev: Polydev, api: FakeApi):
@@ -207,3 +255,48 @@ def test_nobody_there_says_how_to_start_it(
     result = polydev("keys", "list")
     assert result.exit_code == 69
     assert "polydev up" in result.stderr
+
+
+NARROW = """Machine  mac_2
+Kind     cli
+State    ready
+Driver   sandbox
+Person   usr_1
+Created  2026-11-23 10:00:00 UTC
+Detail   -
+
+Machine  mac_3
+"""
+
+
+def test_a_table_that_does_not_fit_is_printed_field_by_field(
+    polydev: Polydev, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+):
+    other = {**MACHINE, "machineId": "mac_3"}
+    api.answers["GET /api/machines"] = (200, {"machines": [MACHINE, other]})
+    screen = in_a_terminal(polydev, monkeypatch, width=40)
+    assert "\n".join(line.rstrip() for line in screen.splitlines()).startswith(NARROW)
+    assert max(len(line) for line in screen.splitlines()) <= 40
+    wide = in_a_terminal(polydev, monkeypatch, width=120)
+    assert wide.split("\n")[1].split() == [
+        *("Machine", "Kind", "State", "Driver", "Person", "Created", "Detail")
+    ]
+
+
+def in_a_terminal(polydev: Polydev, monkeypatch: pytest.MonkeyPatch, *, width: int) -> str:
+    screen = io.StringIO()
+    drawn = Console(
+        file=screen, force_terminal=True, color_system=None, width=width, highlight=False
+    )
+    monkeypatch.setattr("polydev.cli.output.console", lambda **_: drawn)
+    assert polydev("machines", "list").exit_code == 0
+    return screen.getvalue()
+
+
+def test_a_key_that_is_not_accepted_says_how_to_make_another(
+    polydev: Polydev, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("POLYDEV_API_KEY", "pdk_another-one")
+    result = polydev("keys", "list")
+    assert result.exit_code == 77
+    assert "`polydev init --new-key`" in result.stderr

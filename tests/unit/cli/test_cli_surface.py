@@ -3,19 +3,20 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from polydev.cli.exits import MEANING, Exit
 from polydev.cli.failures import explain
 from polydev.cli.main import app
 from polydev.errors import PolydevError
-from polydev.settings import load_settings, settings_page
+from polydev.settings import load_settings
+from polydev.settings_page import settings_page
 from tests.unit.cli.conftest import Polydev
 from tests.unit.cli.fake_api import KEY, FakeApi
 
@@ -40,7 +41,9 @@ COMMANDS = dict(commands())
 
 
 def test_every_command_of_the_design_is_there():
-    wanted = "up init login sessions credentials receipts machines run shell providers users keys"
+    wanted = (
+        "up init login sessions credentials receipts machines run shell providers users keys vault"
+    )
     assert {name.split()[0] for name in COMMANDS} == {*wanted.split(), "dashboard", "doctor"}
 
 
@@ -55,16 +58,30 @@ def test_help_has_an_example_and_json_is_everywhere(name: str, polydev: Polydev)
 
 def test_help_starts_quickly_because_nothing_heavy_is_imported():
     code = "import sys, polydev.cli.main; print(*sorted(sys.modules))"
-    began = time.perf_counter()
     out = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    took = time.perf_counter() - began
     heavy = {"httpx", "pydantic", "rich", "sqlalchemy", "fastapi", "websockets", "dbos", "asyncpg"}
     assert not heavy & set(out)
-    assert took < 2, "the machine is busy, or something heavy is imported"
 
 
 def test_completion_is_offered(polydev: Polydev):
     assert "--install-completion" in polydev("--help").stdout
+
+
+@pytest.mark.parametrize("words", ["login", "run", "shell", "providers install"])
+def test_the_shell_completes_the_names_of_providers(
+    words: str, polydev: Polydev, monkeypatch: pytest.MonkeyPatch
+):
+    def completed(incomplete: str) -> list[str]:
+        line = f"polydev {words} {incomplete}"
+        monkeypatch.setenv("_POLYDEV_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) + 1))
+        return CliRunner().invoke(app, [], prog_name="polydev").stdout.split()
+
+    assert completed("") == ["claude_code", "codex", "gemini_cli"]
+    assert completed("co") == ["codex"]
+    monkeypatch.setenv("POLYDEV_API__PORT", "many")
+    assert completed("") == []
 
 
 def test_every_exit_code_is_documented():
@@ -160,7 +177,18 @@ def test_a_profile_that_others_can_read_is_refused(polydev: Polydev, own_home: P
 
 
 @pytest.mark.parametrize(
-    "server", ["nonsense", "ftp://x.test", "http://u:p@x.test", "http://x.test/?key=1", "http://"]
+    "server",
+    [
+        "nonsense",
+        "ftp://x.test",
+        "http://u:p@x.test",
+        "http://x.test/?key=1",
+        "http://",
+        "http://127.0.0.1:notaport",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://[::1",
+    ],
 )
 def test_an_address_that_is_none_is_refused(
     server: str, polydev: Polydev, monkeypatch: pytest.MonkeyPatch
@@ -169,7 +197,7 @@ def test_an_address_that_is_none_is_refused(
     monkeypatch.setenv("POLYDEV_API_KEY", KEY)
     result = polydev("keys", "list")
     assert result.exit_code == 78
-    assert "POLYDEV_SERVER" in result.stderr
+    assert "POLYDEV_SERVER: must look like https://" in result.stderr
 
 
 def test_a_key_with_a_line_break_is_refused(polydev: Polydev, monkeypatch: pytest.MonkeyPatch):
@@ -188,4 +216,5 @@ def test_a_misspelt_setting_in_a_dotenv_file_is_still_refused(polydev: Polydev, 
     (own_home / ".env").write_text("POLYDEV_LOG_LEVL=info\n")
     result = polydev("providers", "list")
     assert result.exit_code == 78
-    assert "polydev_log_levl" in result.stderr
+    assert "POLYDEV_LOG_LEVL" in result.stderr
+    assert "did you mean POLYDEV_LOG_LEVEL?" in result.stderr

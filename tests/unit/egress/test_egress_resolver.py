@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from threading import Thread
 
 import pytest
 
@@ -195,3 +196,25 @@ async def test_the_systems_resolver_is_asked_for_absolute_names(
     dialer = DirectDialer(EgressPolicy())
     assert await code_of(dialer) == "address_loopback"
     assert asked == ["example.com."]
+
+
+async def test_a_host_without_room_for_a_thread_refuses_and_recovers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = Thread.start
+
+    def fail(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def answer(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    dialer = DirectDialer(EgressPolicy(connect_timeout_s=5))
+    monkeypatch.setattr(Thread, "start", fail)
+    for _ in range(3 * resolver._DNS_THREADS):
+        assert await code_of(dialer) == "dns_failed"
+
+    monkeypatch.setattr(Thread, "start", start)
+
+    assert await code_of(dialer) == "address_loopback"

@@ -10,8 +10,10 @@ import pytest
 
 from polydev.domain.secret import Secret
 from polydev.errors import AgentError, CaptureRefused, MachineGone, MachineNotReady
+from polydev.guest import client as client_module
 from polydev.guest.client import AgentClient, AgentUnreachable
 from polydev.guest.protocol import ExecRequest, ManifestEntry
+from polydev.guest.transport import Burst, lines
 
 ENTRY = ManifestEntry("auth.json", max_bytes=100, required_keys=("token",))
 Serve = Callable[..., AgentClient]
@@ -179,3 +181,86 @@ async def test_a_machine_that_rejects_the_token_is_not_ready(serve: Serve) -> No
 
     with pytest.raises(MachineNotReady):
         await client.wait_ready(5)
+
+
+async def test_an_agent_that_sends_events_without_end_is_an_error(serve: Serve) -> None:
+    event = json.dumps({"seq": 1, "at": 1.0, "kind": "unit", "data": {}}).encode() + b"\n"
+    count = 0
+
+    with pytest.raises(AgentError, match="more events than it may"):
+        async for _ in serve(_json(event * 5000)).events():
+            count += 1
+
+    assert 1000 <= count < 5000
+
+
+async def test_a_reader_of_many_lines_leaves_others_their_turn() -> None:
+    turns = 0
+    done = False
+
+    async def other() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"line\n" * 10_000
+
+    task = asyncio.create_task(other())
+    assert len([line async for line in lines(parts(), 100)]) == 10_000
+    done = True
+    await task
+    assert turns > 100
+
+
+async def test_a_burst_is_forgotten_after_its_span() -> None:
+    now = [0.0]
+    burst = Burst(2, 10, lambda: now[0])
+
+    assert [burst.exceeded() for _ in range(3)] == [False, False, True]
+    now[0] = 10
+    assert not burst.exceeded()
+
+
+async def test_an_exec_whose_agent_never_ends_it_ends_by_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "_EXEC_GRACE_S", 0.2)
+    ends: list[socket.socket] = []
+    drip = json.dumps({"out": base64.b64encode(b"x").decode()}).encode() + b"\n"
+    tasks: list[asyncio.Task[None]] = []
+
+    async def drips(end: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=end)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"%x\r\n%b\r\n" % (len(drip), drip))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async def dial() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        ends.append(theirs)
+        tasks.append(asyncio.create_task(drips(theirs)))
+        return ours
+
+    client = AgentClient(dial, Secret("token"))
+
+    with pytest.raises(AgentUnreachable, match="does not come to an end"):
+        async with asyncio.timeout(10):
+            async for _ in client.exec(ExecRequest(("x",), timeout_s=0.1)):
+                pass
+    await client.close()
+    for task in tasks:
+        task.cancel()
+
+
+async def test_empty_pieces_of_output_are_bounded_too(serve: Serve) -> None:
+    request = ExecRequest(("x",), max_output_bytes=100)
+    with pytest.raises(AgentError, match="more output"):
+        async for _ in serve(_json(b'{"out": ""}\n' * 200)).exec(request):
+            pass

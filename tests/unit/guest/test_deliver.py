@@ -47,11 +47,55 @@ def test_a_write_that_fails_leaves_the_old_files_and_nothing_else(
 
     monkeypatch.setattr(os, "fsync", full)
 
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(FileRefused, match="cannot be written: no space") as refusal:
         deliver(home, [_file("a"), _file("b")])
 
+    assert refusal.value.offender == "b"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_replacement_that_fails_puts_the_ones_before_it_back(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"old a")
+    (tmp_path / "a").chmod(0o640)
+    (tmp_path / "c").write_bytes(b"old c")
+    rename = os.rename
+
+    def hostile(old: str, new: str, **folders: int) -> None:
+        if new == "c" and (tmp_path / "c").is_file():
+            (tmp_path / "c").unlink()
+            (tmp_path / "c").mkdir()
+        rename(old, new, **folders)
+
+    monkeypatch.setattr(os, "rename", hostile)
+
+    with pytest.raises(FileRefused, match="cannot be replaced") as refusal:
+        deliver(home, [_file("a"), _file("b"), _file("c")])
+
+    assert refusal.value.offender == "c"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c"]
+    assert (tmp_path / "a").read_bytes() == b"old a"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_was_replaced_keeps_no_second_name(home: Home, tmp_path: Path) -> None:
+    deliver(home, [_file("a", b"one"), _file("b", b"one")])
+    deliver(home, [_file("a", b"two"), _file("b", b"two")])
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+    assert {p.stat().st_nlink for p in tmp_path.iterdir()} == {1}
+
+
+def test_half_a_character_in_the_file_that_is_there_survives_a_merge(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"half": "\\ud800"}')
+
+    deliver(home, [CapturedFile("a.json", 0o600, b'{"account": 1}', merge_json=True)])
+
+    assert json.loads((tmp_path / "a.json").read_text()) == {"half": "\ud800", "account": 1}
 
 
 def test_a_reader_sees_the_old_or_the_new_file_and_never_a_part(home: Home, tmp_path: Path) -> None:

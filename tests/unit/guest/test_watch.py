@@ -1,11 +1,15 @@
 """Watching paths that may not exist yet."""
 
 import asyncio
+import ctypes
+import errno
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from polydev.guest.agent import inotify
+from polydev.guest.agent import watch as watch_module
 from polydev.guest.agent.watch import PathWatch
 
 Settled = asyncio.Queue[None]
@@ -85,3 +89,31 @@ async def test_other_files_do_not_matter(watch: Callable[..., Settled], tmp_path
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.6):
             await settled.get()
+
+
+@pytest.mark.parametrize("call", ["inotify_init1", "inotify_add_watch"])
+async def test_where_inotify_is_used_up_it_looks_now_and_then_until_it_is_not(
+    watch: Callable[..., Settled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def used_up(*_: object) -> int:
+        ctypes.set_errno(errno.EMFILE if call == "inotify_init1" else errno.ENOSPC)
+        return -1
+
+    monkeypatch.setattr(watch_module, "LOOK_EVERY_S", 0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(inotify._libc, call, used_up)
+        settled = watch("a/c.json")
+        for _ in range(3):
+            await _next(settled)
+    # From now on the kernel tells: after one more look it is quiet.
+    while True:
+        try:
+            async with asyncio.timeout(0.6):
+                await settled.get()
+        except TimeoutError:
+            break
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "c.json").write_text("{}")
+
+    await _next(settled)

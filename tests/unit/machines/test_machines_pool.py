@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from polydev.errors import TooMany
 from polydev.machines.pool import WarmMachine, WarmPool
 
 
@@ -18,6 +19,7 @@ class Manager:
     warm: list[Machine] = field(default_factory=list)
     sick: set[str] = field(default_factory=set)
     fail_next: int = 0
+    full: bool = False
     made: int = 0
     gone: list[tuple[str, str]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -26,9 +28,11 @@ class Manager:
         return list(self.warm)
 
     async def make_warm(self) -> None:
+        if self.full:
+            raise TooMany("no room", retry_after_s=60)
         if self.fail_next:
             self.fail_next -= 1
-            raise RuntimeError("no room")
+            raise RuntimeError("a broken host")
         self.made += 1
         self.warm.append(Machine(f"m{self.made}", datetime.now(UTC)))
         self.changed.set()
@@ -99,3 +103,18 @@ async def test_a_pool_of_none_starts_nothing() -> None:
     warm.start()
     await warm.close()
     assert manager.made == 0
+
+
+async def test_a_full_host_is_no_fault_and_the_pool_looks_again_at_its_usual_pace() -> None:
+    manager = Manager(full=True)
+    paused: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def wait(event: asyncio.Event, timeout_s: float) -> None:
+        del event
+        paused.set_result(timeout_s)
+        await asyncio.Event().wait()
+
+    warm = WarmPool(manager, size=1, max_age_s=60, wait=wait)
+    warm.start()
+    assert await paused == 15.0
+    await warm.close()

@@ -1,7 +1,7 @@
 import asyncio
 import os
 
-from polydev.machines.processes import ProcessRef, end_process, wait_gone
+from polydev.machines.processes import ProcessRef, end_process, kill_all, wait_gone
 
 
 async def spawn(*argv: str) -> asyncio.subprocess.Process:
@@ -56,3 +56,25 @@ async def test_waiting_for_a_process_that_stays_gives_up() -> None:
 
 def test_no_process_has_no_name() -> None:
     assert ProcessRef.of(2**22 + 1) is None
+
+
+async def test_all_that_is_found_is_killed_until_nothing_is() -> None:
+    made: list[asyncio.subprocess.Process] = [await spawn("sleep", "60") for _ in range(2)]
+    rounds = 0
+
+    def find() -> list[ProcessRef]:
+        nonlocal rounds
+        rounds += 1
+        refs = [ProcessRef.of(process.pid) for process in made]
+        return [ref for ref in refs if ref is not None and ref.alive()]
+
+    assert await kill_all(find, timeout_s=5)
+    assert rounds == 2
+    assert [await process.wait() for process in made] == [-9, -9]
+
+
+async def test_what_cannot_be_killed_is_said() -> None:
+    init = ProcessRef.of(1)
+    assert init is not None
+    ours = [ProcessRef(init.pid, init.start_ticks - 1)]  # nobody's, so nobody dies of it
+    assert not await kill_all(lambda: ours, timeout_s=0.05)

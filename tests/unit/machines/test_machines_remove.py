@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polydev.machines.sandbox.remove import remove_tree
+from polydev.machines.sandbox import remove
+from polydev.machines.sandbox.remove import own_tree, remove_tree
 
 NOBODY = 65534
 SCRIPT = (
@@ -57,3 +58,59 @@ def test_folders_without_permissions_are_removed_by_their_owner() -> None:
         if b"ModuleNotFoundError" in done.stderr:
             pytest.skip("this Python environment lies where an ordinary user may not read")
         assert done.returncode == 0, done.stderr
+
+
+def test_a_tree_deeper_than_any_recursion_is_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    nest(tree, 5000)
+    remove_tree(tree)
+    assert not tree.exists()
+
+
+def test_a_deep_tree_without_permissions_is_removed_by_its_owner() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        tree.mkdir()
+        nest(tree, 5000, mode=0)
+        user = None
+        if os.geteuid() == 0:
+            user = NOBODY
+            Path(folder).chmod(0o777)
+            own_tree(tree, NOBODY)
+        # The system's Python and the bare source, as an ordinary user may not read our own.
+        code = f"{Path(remove.__file__).read_text()}\nimport sys; remove_tree(Path(sys.argv[1]))"
+        subprocess.run(
+            ["/usr/bin/python3", "-c", code, str(tree)],
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            check=True,
+            cwd="/",
+        )
+        assert not tree.exists()
+
+
+def test_a_tree_is_given_to_another_user_but_not_what_its_links_point_at(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    outside = tmp_path / "outside"
+    outside.touch()
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "link").symlink_to(outside)
+    own_tree(tree, NOBODY)
+    assert {path.lstat().st_uid for path in tree.rglob("*")} == {NOBODY}
+    assert outside.stat().st_uid == 0
+
+
+def nest(folder: Path, depth: int, mode: int = 0o755) -> None:
+    """Folders in folders, each of ``mode`` once it holds the next."""
+    fd = os.open(folder, os.O_PATH)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        inner = os.open("d", os.O_PATH, dir_fd=fd)
+        os.chmod(f"/proc/self/fd/{fd}", mode)  # noqa: PTH101 - a descriptor has no path
+        os.close(fd)
+        fd = inner
+    os.close(fd)

@@ -162,3 +162,10 @@ def test_a_fixed_text_stands_for_a_yes_only(changed):
     provider = changed('true_pointer = "/ok"', 'text = "It answered."')
     assert judge(provider, 0, b"{...}", b"").text == "It answered."
     assert judge(provider, 1, b"no", b"").text == "no"
+
+
+def test_no_pattern_holds_the_server_up(changed):
+    """Python's own engine doubles its time with each of these bytes; this one ends."""
+    provider = changed('true_pointer = "/ok"', "pattern = '(x+x+)+y'")
+    assert not judge(provider, 0, b"x" * 200_000, b"").ok
+    assert judge(provider, 0, b"x" * 200_000 + b"y", b"").ok

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from polydev.errors import InstallFailed
+from polydev.errors import InstallFailed, InvalidInput
 from polydev.providers import install as module
 from polydev.providers.catalog import Entry, installed_version
 from polydev.providers.check import parse_provider
@@ -179,6 +179,7 @@ def test_a_failed_install_says_why_and_leaves_the_old_one(
         install_tools([npm_tool(tmp_path, "2.0.0")], state, lines.append)
     assert "`npm ci` failed (exit code 7)" in caught.value.person
     assert "E503 the registry is away" in caught.value.person
+    assert "Check the connection to the npm registry" in caught.value.person
     assert installed_version(state / "tools", entry.provider) == "1.0.0"
     assert (state / "tools" / "bin" / "made-up").exists()
 
@@ -186,11 +187,11 @@ def test_a_failed_install_says_why_and_leaves_the_old_one(
 def test_a_missing_file_is_named(tmp_path: Path, state: Path, lines: list[str], npm: Path):
     entry = script_tool(tmp_path)
     (tmp_path / "own" / "made-up").unlink()
-    with pytest.raises(InstallFailed, match=r"Correct `install\.file`"):
+    with pytest.raises(InvalidInput, match=r"Correct `install\.file`"):
         install_tools([entry], state, lines.append)
     entry = npm_tool(tmp_path)
     (tmp_path / "own" / "lock" / "package-lock.json").unlink()
-    with pytest.raises(InstallFailed, match=r"package-lock\.json cannot be read"):
+    with pytest.raises(InvalidInput, match=r"package-lock\.json cannot be read"):
         install_tools([entry], state, lines.append)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from polydev.domain.machine import MachineKind, MachineState
+from polydev.domain.session import SessionState
 from polydev.errors import MachineError
 from polydev.store.database import Database
 from polydev.store.records import MachineRecord
@@ -157,3 +158,59 @@ async def test_a_late_stop_of_an_old_incarnation_leaves_the_new_one_alone(db: Da
         found = await machines.any_get(tx, made.id)
     assert found is not None
     assert found.state is MachineState.READY
+
+
+async def test_live_sign_ins_need_a_place_for_each_person_without_a_cli_machine(
+    db: Database,
+) -> None:
+    ada, bob, eve = [await person(db, name) for name in ("ada", "bob", "eve")]
+    for user in (ada, bob, eve):
+        await session(db, user)
+    async with db.transaction() as tx:  # a second tool of the same person needs no second place
+        await sessions.start(tx, user_id=ada, provider="acme", idempotency_key=None)
+        over, _ = await sessions.start(tx, user_id=eve, provider="codex", idempotency_key=None)
+        await sessions.transition(tx, over.id, SessionState.CANCELLED)
+    await machine(db, bob, MachineKind.CLI)
+    async with db.reading() as tx:
+        assert await machines.places_to_come(tx, HOST) == 1
+
+
+async def test_a_sign_in_on_another_host_needs_no_place_here(db: Database) -> None:
+    ada = await person(db)
+    session_id = await session(db, ada)
+    async with db.transaction() as tx:
+        await machines.insert(
+            tx,
+            user_id=ada,
+            session_id=session_id,
+            executor_id="elsewhere",
+            kind=MachineKind.BROWSER,
+            driver="sandbox",
+            incarnation="inc_1",
+        )
+    async with db.reading() as tx:
+        assert await machines.places_to_come(tx, HOST) == 0
+        assert await machines.places_to_come(tx, "elsewhere") == 1
+
+
+async def test_machines_are_moved_to_the_executor_that_they_lie_with(db: Database) -> None:
+    ours, theirs = await machine(db), await machine(db, host="former")
+    gone = await machine(db, host="former")
+    async with db.transaction() as tx:
+        await machines.mark_destroyed(tx, gone.id, detail="by a test")
+        named = [ours.id, theirs.id, gone.id, "mac_unknown"]
+        assert await machines.move_to_executor(tx, HOST, named) == [theirs.id]
+        assert {record.id for record in await machines.list_of_executor(tx, HOST)} == {
+            ours.id,
+            theirs.id,
+        }
+
+
+async def test_the_machine_that_is_started_again_does_not_take_its_own_place(
+    db: Database,
+) -> None:
+    one = await machine(db)
+    await machine(db)
+    async with db.reading() as tx:
+        assert await machines.count_alive(tx, HOST) == 2
+        assert await machines.count_alive(tx, HOST, besides=one.id) == 1

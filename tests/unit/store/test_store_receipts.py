@@ -56,7 +56,7 @@ async def test_a_credential_is_seen_and_changed_by_its_person_only(db: Database)
         assert await credentials.of_provider(tx, eve, "codex") is None
         assert await credentials.list_of(tx, eve) == []
         for refused in (
-            credentials.set_machine(tx, eve, cred, None),
+            credentials.set_machine(tx, eve, cred, "mac_x", version=1),
             credentials.set_verified(tx, eve, cred, ok=True, output="forged"),
         ):
             with pytest.raises(NotFound):
@@ -79,7 +79,7 @@ async def test_a_destroyed_machine_holds_no_credential(db: Database) -> None:
             driver="sandbox",
             incarnation="inc_1",
         )
-        held = await credentials.set_machine(tx, ada, cred, made.id)
+        held = await credentials.set_machine(tx, ada, cred, made.id, version=1)
         await machines.mark_destroyed(tx, made.id, detail="for the test")
         freed = await credentials.get(tx, ada, cred)
     assert freed is not None

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from polydev.domain.machine import MachineKind
 from polydev.domain.session import TRANSITIONS, Reason, SessionState, TransitionRefused
 from polydev.errors import Conflict, NotFound
 from polydev.store.database import Database
 from polydev.store.records import SessionRecord
-from polydev.store.repositories import sessions, users
+from polydev.store.repositories import machines, sessions, users
 from tests.races import until_done_or_waiting
 
 S = SessionState
@@ -233,3 +234,26 @@ async def test_a_watcher_misses_no_event_when_a_slower_writer_commits_last(
 async def _tell(db: Database, session_id: str, kind: str) -> None:
     async with db.transaction() as tx:
         await sessions.add_event(tx, session_id, kind, {})
+
+
+async def test_an_ended_session_is_unfinished_until_its_machine_is_gone(db: Database) -> None:
+    user = await person(db)
+    async with db.transaction() as tx:
+        made, _ = await sessions.start(tx, user_id=user, provider="codex", idempotency_key=None)
+        machine = await machines.insert(
+            tx,
+            user_id=user,
+            session_id=made.id,
+            executor_id="host1",
+            kind=MachineKind.BROWSER,
+            driver="sandbox",
+            incarnation="inc_1",
+        )
+        await sessions.transition(tx, made.id, SessionState.CANCELLED)
+        never, _ = await sessions.start(tx, user_id=user, provider="acme", idempotency_key=None)
+        await sessions.transition(tx, never.id, SessionState.CANCELLED)
+        live, _ = await sessions.start(tx, user_id=user, provider="codex", idempotency_key=None)
+        assert [one.id for one in await sessions.any_unfinished(tx)] == [made.id, live.id]
+        await machines.mark_destroyed(tx, machine.id, detail="by a test")
+        await sessions.set_machine_gone(tx, made.id)
+        assert [one.id for one in await sessions.any_unfinished(tx)] == [live.id]

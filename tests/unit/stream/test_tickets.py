@@ -25,7 +25,7 @@ def office(clock: Clock) -> TicketOffice:
 
 
 def issue(office: TicketOffice, target: str = "ses_a", user: str = "usr_a") -> Secret:
-    return office.issue(StreamKind.VNC, target, user_id=user, via="key").secret
+    return office.issue(StreamKind.VNC, target, user_id=user, via="key", login_id="key_a").secret
 
 
 def test_a_ticket_names_the_person_who_asked(office: TicketOffice) -> None:
@@ -77,6 +77,6 @@ def test_a_person_who_asks_for_ever_fills_nothing_and_harms_nobody(office: Ticke
 
 
 def test_a_ticket_does_not_show_itself(office: TicketOffice) -> None:
-    issued = office.issue(StreamKind.VNC, "ses_a", user_id="u", via="key")
+    issued = office.issue(StreamKind.VNC, "ses_a", user_id="u", via="key", login_id="key_a")
     assert issued.secret.reveal() not in repr(issued)
     assert issued.secret.reveal() not in repr(vars(office))

@@ -166,3 +166,17 @@ async def test_verifying_all_counts_the_whole_and_names_the_broken(
     assert len(broken) == 1
     assert bad.credential_id in broken[0]
     assert good.credential_id not in broken[0]
+
+
+async def test_a_version_that_is_there_already_is_a_conflict(
+    db: Database, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await person(db)
+    await put(db, vault, ada, 1)
+
+    async def counted_wrong(*_: object) -> int:
+        return 1
+
+    monkeypatch.setattr(Vault, "_next_version", counted_wrong)
+    with pytest.raises(Conflict):
+        await put(db, vault, ada, 2)

@@ -91,7 +91,7 @@ def test_a_pipe_is_no_key_and_does_not_hold_the_start_up(tmp_path: Path) -> None
         start = thread.submit(load_or_create, pipe)
         try:
             with pytest.raises(VaultError, match="not a regular file"):
-                start.result(timeout=1)
+                start.result(timeout=30)
         finally:
             os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # lets the waiting one go
 

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from polydev.errors import NotFound
+from polydev.domain.credential import Bundle, CapturedFile
+from polydev.errors import CredentialRolledBack, NotFound, VaultError
 from polydev.store.database import Database
 from polydev.store.models import CredentialVersionRow
 from polydev.store.repositories import credentials
 from polydev.vault.keyring import Keyring
-from polydev.vault.service import Vault
+from polydev.vault.marks import Marks
+from polydev.vault.service import StoredFile, Vault
 from tests.vault_rows import (
+    ADA,
     MARKER,
     ROOT,
     bundle,
@@ -240,6 +243,7 @@ async def test_a_revoked_ciphertext_is_overwritten_in_the_sqlite_file(
     file = tmp_path / "only.db"
     file.write_bytes(sqlite_template.read_bytes())
     db = Database(f"sqlite:///{file}")
+    Marks.begin(tmp_path, Keyring(ROOT))
     vault = Vault(db, Keyring(ROOT), tmp_path)
     ada = await person(db)
     stored = await put(db, vault, ada)
@@ -249,3 +253,52 @@ async def test_a_revoked_ciphertext_is_overwritten_in_the_sqlite_file(
     await db.close()  # the last connection folds the write-ahead log in and removes it
     assert not file.with_name(file.name + "-wal").exists()
     assert ciphertext[:32] not in file.read_bytes()
+
+
+# Without decrypting
+
+
+@pytest.mark.parametrize("edit", _EDITS.values(), ids=_EDITS.keys())
+async def test_a_check_refuses_what_reading_refuses_and_decrypts_nothing(
+    db: Database, vault: Vault, edit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await person(db)
+    await put(db, vault, ada, 1)
+    stored = await put(db, vault, ada, 2)
+
+    def decrypting(*_: object) -> bytes:
+        raise AssertionError("this decrypts")
+
+    monkeypatch.setattr("polydev.vault.service.unseal", decrypting)
+    await vault.check(ada, stored.credential_id)
+    await run(db, edit, id=stored.credential_id)
+    with pytest.raises(VaultError):
+        await vault.check(ada, stored.credential_id)
+
+
+async def test_a_check_sees_a_rollback_too_and_nobody_elses_credential(
+    db: Database, vault: Vault
+) -> None:
+    ada, eve = await person(db), await person(db, "eve")
+    stored = await put(db, vault, ada, 1)
+    backup = await snapshot(db)
+    await put(db, vault, ada, 2)
+    await restore(db, backup)
+    with pytest.raises(CredentialRolledBack):
+        await vault.check(ada, stored.credential_id)
+    with pytest.raises(NotFound):
+        await vault.check(eve, stored.credential_id)
+
+
+async def test_where_the_files_lie_is_told_without_what_is_in_them(
+    db: Database, vault: Vault
+) -> None:
+    ada = await person(db)
+    merged = CapturedFile(".tool/settings.json", 0o600, b'{"auth": {"key": "x"}, "b": 1}', True)
+    whole = CapturedFile(".tool/auth.json", 0o600, b"x")
+    async with db.transaction() as tx:
+        stored = await vault.put(tx, ada, "codex", Bundle((whole, merged)), ADA)
+    assert await vault.files(ada, stored.credential_id) == (
+        StoredFile(".tool/auth.json"),
+        StoredFile(".tool/settings.json", ("auth", "b")),
+    )

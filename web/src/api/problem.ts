@@ -55,6 +55,12 @@ export function sentenceOf(error: unknown): string {
   return "Something unexpected happened in this page. Reload it and try again.";
 }
 
+/** Why data that was loaded before could not be loaded anew. */
+export function staleness(error: unknown): string {
+  const silent = error instanceof TypeError;
+  return `Not up to date: ${silent ? "the server does not answer." : sentenceOf(error)}`;
+}
+
 /** Is it worth asking again without a person changing something first? */
 export function isTransient(error: unknown): boolean {
   return error instanceof ApiError ? error.status >= 500 || error.status === 429 : true;

@@ -261,7 +261,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an API key */
+        /**
+         * Revoke an API key
+         * @description Ends what was opened with it, too.
+         */
         delete: operations["revokeKey"];
         options?: never;
         head?: never;
@@ -297,7 +300,9 @@ export interface paths {
         /**
          * Use a one-time link up: sets the cookie
          * @description Needs this server's own Origin. A link for one session, used where the same person is
-         *     signed in already, leaves that wider sign-in as it is.
+         *     signed in already, leaves that wider sign-in as it is; where somebody else is, it is refused
+         *     unless `replace` says that this is meant: nobody should sign their account into another
+         *     person's by opening a link. The sign-in that is replaced ends.
          */
         post: operations["redeemLoginLink"];
         delete?: never;
@@ -315,7 +320,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End this dashboard sign-in */
+        /**
+         * End this dashboard sign-in
+         * @description Closes what was opened with it, too.
+         */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -330,7 +338,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Machines that exist */
+        /** Machines that exist, or have existed */
         get: operations["listMachines"];
         put?: never;
         post?: never;
@@ -437,7 +445,7 @@ export interface paths {
         put?: never;
         /**
          * Run one prompt in your CLI machine
-         * @description Closing the connection ends the tool.
+         * @description Closing the connection ends the tool; so does the end of the key or sign-in behind it.
          */
         post: operations["runPrompt"];
         delete?: never;
@@ -826,9 +834,19 @@ export interface components {
             machineId: string;
             /** Readyat */
             readyAt: string | null;
+            /**
+             * Sessionid
+             * @description In an administrator's lists: the sign-in that it was the browser machine of.
+             */
+            sessionId: string | null;
             state: components["schemas"]["MachineState"];
             /** Userid */
             userId: string | null;
+            /**
+             * Username
+             * @description In an administrator's lists: whose it is.
+             */
+            userName: string | null;
         };
         /** Me */
         Me: {
@@ -875,7 +893,7 @@ export interface components {
          *     The sentence for the person is in ``REASON_TEXT``.
          * @enum {string}
          */
-        Reason: "cancelled_by_user" | "no_room" | "machine_not_ready" | "machine_died" | "agent_crash_loop" | "display_crash_loop" | "browser_crash_loop" | "cli_missing" | "cli_exited_early" | "no_login_url" | "person_absent" | "session_too_long" | "login_refused" | "login_failed" | "credential_invalid" | "capture_refused" | "vault_failed" | "cli_machine_failed" | "delivery_failed" | "verification_failed" | "server_error";
+        Reason: "cancelled_by_user" | "no_room" | "machine_not_ready" | "machine_died" | "agent_crash_loop" | "display_crash_loop" | "browser_crash_loop" | "cli_missing" | "cli_exited_early" | "no_login_url" | "person_absent" | "session_too_long" | "login_refused" | "login_failed" | "credential_invalid" | "capture_refused" | "vault_failed" | "cli_machine_failed" | "delivery_failed" | "verification_failed" | "verification_unanswered" | "credential_revoked" | "server_error";
         /** ReceiptFile */
         ReceiptFile: {
             /** Mode */
@@ -943,6 +961,12 @@ export interface components {
         };
         /** RedeemLink */
         RedeemLink: {
+            /**
+             * Replace
+             * @description Also where somebody else is signed in, who is then signed out. Otherwise that is refused (409, `other_person`) and the link stays good.
+             * @default false
+             */
+            replace: boolean;
             /** Token */
             token: string;
         };
@@ -3004,8 +3028,8 @@ export interface operations {
     listMachines: {
         parameters: {
             query?: {
-                /** @description `all` needs an administrator. */
-                scope?: "mine" | "all";
+                /** @description `all`: everybody's. `gone`: those destroyed last, whose console logs are kept. Both need an administrator. */
+                scope?: "mine" | "all" | "gone";
             };
             header?: never;
             path?: never;

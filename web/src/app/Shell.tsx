@@ -58,7 +58,7 @@ export function Shell() {
         </Group>
       </AppShell.Header>
       {me.onlySessionId === null && (
-        <AppShell.Navbar p="sm">
+        <AppShell.Navbar p="sm" aria-label="Main">
           <Stack gap={2} onClick={close} flex={1}>
             <Links links={MINE} pathname={pathname} />
             {me.user.role === "admin" && (

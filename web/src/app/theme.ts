@@ -5,70 +5,21 @@ import {
   Card,
   type CSSVariablesResolver,
   createTheme,
-  type MantineColorsTuple,
+  Drawer,
   Modal,
   NavLink,
+  Notification,
   Paper,
   Skeleton,
   Table,
   Tooltip,
 } from "@mantine/core";
+import { amber, dark, gray, green, orange, pine, red } from "./colors";
 
-const pine: MantineColorsTuple = [
-  "#e8f7f5",
-  "#d3ece8",
-  "#a5d9d2",
-  "#74c5ba",
-  "#4cb3a6",
-  "#2f9e92",
-  "#17857b",
-  "#0d6e6e",
-  "#0a5959",
-  "#064545",
-];
-
-const amber: MantineColorsTuple = [
-  "#fff7e2",
-  "#ffedc6",
-  "#fbd98f",
-  "#f6c455",
-  "#f2b227",
-  "#e09c0c",
-  "#bd7f04",
-  "#966303",
-  "#714a02",
-  "#4d3200",
-];
-
-/** A cool grey instead of Mantine's neutral one, so that white cards lift off the page. */
-const gray: MantineColorsTuple = [
-  "#f7f9fa",
-  "#eff2f4",
-  "#e3e8eb",
-  "#d3dadf",
-  "#b7c1c8",
-  "#93a0a9",
-  "#6b7983",
-  "#4c5963",
-  "#343f48",
-  "#1f282f",
-];
-
-const dark: MantineColorsTuple = [
-  "#d7dee2",
-  "#b3bec5",
-  "#8b99a2",
-  "#66747e",
-  "#3d4952",
-  "#2b353d",
-  "#20292f",
-  "#171e23",
-  "#11171b",
-  "#0b1013",
-];
+const closeButtonProps = { "aria-label": "Close" };
 
 export const theme = createTheme({
-  colors: { pine, amber, gray, dark },
+  colors: { pine, amber, gray, dark, green, orange, red },
   primaryColor: "pine",
   primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
@@ -98,8 +49,12 @@ export const theme = createTheme({
         bg: "var(--mantine-color-body)",
       },
     }),
-    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { blur: 2 } } }),
+    Drawer: Drawer.extend({ defaultProps: { closeButtonProps } }),
+    Modal: Modal.extend({
+      defaultProps: { centered: true, overlayProps: { blur: 2 }, closeButtonProps },
+    }),
     NavLink: NavLink.extend({ defaultProps: { variant: "light" } }),
+    Notification: Notification.extend({ defaultProps: { closeButtonProps } }),
     Paper: Paper.extend({ defaultProps: { shadow: "xs" } }),
     Skeleton: Skeleton.extend({ defaultProps: { radius: "md" } }),
     Table: Table.extend({ defaultProps: { verticalSpacing: "sm", horizontalSpacing: "md" } }),
@@ -107,7 +62,7 @@ export const theme = createTheme({
   },
 });
 
-/** Mantine's light variants are a little pale on white and a little dark on dark. */
+/** Mantine's light variants, placeholders and errors are too pale on white or too dark on dark. */
 export const cssVariables: CSSVariablesResolver = (made) => {
   const names = ["pine", "amber", "green", "red", "orange", "gray"] as const;
   const variables = (pick: (tones: readonly string[]) => [string, string]) =>
@@ -121,9 +76,18 @@ export const cssVariables: CSSVariablesResolver = (made) => {
       }),
     );
   const faint = (color: string) => `color-mix(in srgb, ${color} 16%, transparent)`;
+  const shared = { "--mantine-color-placeholder": "var(--mantine-color-dimmed)" };
   return {
     variables: {},
-    light: variables((tones) => [tones[9] ?? "", tones[1] ?? ""]),
-    dark: variables((tones) => [tones[3] ?? "", faint(tones[4] ?? "")]),
+    light: {
+      ...shared,
+      ...variables((tones) => [tones[9] ?? "", tones[1] ?? ""]),
+      "--mantine-color-error": "var(--mantine-color-red-7)",
+    },
+    dark: {
+      ...shared,
+      ...variables((tones) => [tones[3] ?? "", faint(tones[4] ?? "")]),
+      "--mantine-color-error": "var(--mantine-color-red-4)",
+    },
   };
 };

@@ -15,23 +15,24 @@ export function Id({ value, full = false }: { value: string; full?: boolean }) {
       >
         {full ? value : shortId(value)}
       </Text>
-      <Copy value={value} />
+      <Copy value={value} what={shortId(value)} />
     </Group>
   );
 }
 
-export function Copy({ value }: { value: string }) {
+/** @param what - goes on after "Copy": a page has many of these */
+export function Copy({ value, what }: { value: string; what: string }) {
   return (
     <CopyButton value={value} timeout={1500}>
       {({ copied, copy }) => (
         <Tooltip label={copied ? "Copied" : "Copy"}>
           <ActionIcon
             className="no-print"
-            size="sm"
+            size={24}
             variant="subtle"
             color={copied ? "green" : "gray"}
             onClick={copy}
-            aria-label={copied ? "Copied" : "Copy"}
+            aria-label={`${copied ? "Copied" : "Copy"} ${what}`}
           >
             {copied ? <IconCheck size={14} /> : <IconCopy size={14} />}
           </ActionIcon>

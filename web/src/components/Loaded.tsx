@@ -2,18 +2,27 @@ import { Skeleton, Stack } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { Problem } from "./Problem";
+import { Stale } from "./Stale";
 
 interface Props<T> {
-  query: Pick<UseQueryResult<T, unknown>, "data" | "error" | "isPending" | "refetch">;
+  query: Pick<UseQueryResult<T, unknown>, "data" | "error" | "isError" | "isPending" | "refetch">;
   skeleton?: ReactNode;
   children: (data: T) => ReactNode;
 }
 
-/** The three faces of everything that is fetched: coming, refused, there. */
+/** The four faces of everything that is fetched: coming, refused, there, there but old. */
 export function Loaded<T>({ query, skeleton, children }: Props<T>) {
-  if (query.data !== undefined) return children(query.data);
+  const retry = () => void query.refetch();
+  if (query.data !== undefined) {
+    return (
+      <>
+        {query.isError && <Stale error={query.error} retry={retry} />}
+        {children(query.data)}
+      </>
+    );
+  }
   if (query.isPending) return skeleton ?? <Rows />;
-  return <Problem error={query.error} retry={() => void query.refetch()} />;
+  return <Problem error={query.error} retry={retry} />;
 }
 
 export function Rows({ count = 4, height = 52 }: { count?: number; height?: number }) {

@@ -20,7 +20,7 @@ export function Output({ text, label, maxHeight = 420, empty = "Nothing was writ
           <Text size="xs" c="dimmed" className="mono">
             {label}
           </Text>
-          {text !== "" && <Copy value={text} />}
+          {text !== "" && <Copy value={text} what={`the output of ${label}`} />}
         </Group>
       )}
       <ScrollArea.Autosize mah={maxHeight} type="auto">

@@ -1,9 +1,10 @@
 import { Alert, Button, Group, Text } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
-import { sentenceOf } from "../api/problem";
+import { isTransient, sentenceOf } from "../api/problem";
 
 interface Props {
   error: unknown;
+  /** Offered where asking again can help. */
   retry?: (() => void) | undefined;
 }
 
@@ -14,7 +15,7 @@ export function Problem({ error, retry }: Props) {
         <Text size="sm" flex={1} miw={200}>
           {sentenceOf(error)}
         </Text>
-        {retry && (
+        {retry && isTransient(error) && (
           <Button size="xs" variant="default" onClick={retry}>
             Try again
           </Button>

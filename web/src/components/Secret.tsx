@@ -1,18 +1,23 @@
 import { Alert, Button, Code, CopyButton, Modal, Stack, Text } from "@mantine/core";
 import { IconCheck, IconCopy, IconEyeOff } from "@tabler/icons-react";
+import type { RefObject } from "react";
 
 interface Props {
   title: string;
   secret: string | null;
   onClose: () => void;
+  /** Gets the focus afterwards: what had it before is the button of a dialog that is gone. */
+  returnTo: RefObject<HTMLElement | null>;
 }
 
 /** Shows a key the one time it can be shown; only its own button closes it, no stray click. */
-export function SecretOnce({ title, secret, onClose }: Props) {
+export function SecretOnce({ title, secret, onClose, returnTo }: Props) {
   return (
     <Modal
       opened={secret !== null}
       onClose={onClose}
+      returnFocus={false}
+      onExitTransitionEnd={() => returnTo.current?.focus()}
       title={
         <Text fw={600} component="span">
           {title}
@@ -32,6 +37,7 @@ export function SecretOnce({ title, secret, onClose }: Props) {
         <CopyButton value={secret ?? ""} timeout={3000}>
           {({ copied, copy }) => (
             <Button
+              data-autofocus
               onClick={copy}
               variant={copied ? "light" : "filled"}
               leftSection={copied ? <IconCheck size={16} /> : <IconCopy size={16} />}

@@ -1,4 +1,4 @@
-import { Badge, type BadgeProps } from "@mantine/core";
+import { Badge, type BadgeProps, type DataAttributes } from "@mantine/core";
 import type { Schemas } from "../api/client";
 import { hasEnded, type SessionState, STATE_COLOR } from "../lib/session";
 
@@ -18,7 +18,10 @@ const SESSION_WORD: Record<SessionState, string> = {
   expired: "Expired",
 };
 
-export function SessionBadge({ state, ...props }: { state: SessionState } & BadgeProps) {
+export function SessionBadge({
+  state,
+  ...props
+}: { state: SessionState } & BadgeProps & DataAttributes) {
   return (
     <Badge color={STATE_COLOR[state]} variant={hasEnded(state) ? "light" : "dot"} {...props}>
       {SESSION_WORD[state]}

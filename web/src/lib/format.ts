@@ -26,6 +26,18 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+interface Identity {
+  account: string | null;
+  plan: string | null;
+}
+
+/** What a tool answered when it was asked whether it is signed in, in words of our own. */
+export function checked(title: string, { account, plan }: Identity, ok: boolean): string {
+  if (!ok) return `${title} says it is not signed in any more. Sign in again.`;
+  const whose = account === null ? "" : ` as ${account}`;
+  return `${title} says it is signed in${whose}${plan === null ? "" : ` (${plan} plan)`}.`;
+}
+
 /** `claude_code` -> `Claude Code`, where the tool's own title is not to be had. */
 export function titleOf(provider: string): string {
   return provider

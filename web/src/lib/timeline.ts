@@ -1,4 +1,5 @@
 import type { Schemas } from "../api/client";
+import { plural } from "./format";
 import { hasEnded, JOURNEY, type SessionState } from "./session";
 
 export type SessionEvent = Schemas["SessionEvent"];
@@ -93,7 +94,7 @@ export function noteOf(event: SessionEvent): string | null {
     case "login_started":
       return "The tool's own login runs";
     case "prompt_answered":
-      return `Answered its question${named(data["prompt"])}`;
+      return "Answered the tool's question for you";
     case "url_opened":
       return `It opened ${host(data["host"])}`;
     case "page_shown":
@@ -111,9 +112,7 @@ export function noteOf(event: SessionEvent): string | null {
         ? "The browser was restarted on the same page"
         : "The browser was restarted";
     case "captured":
-      return Array.isArray(data["files"])
-        ? `Encrypted ${data["files"].filter((f) => typeof f === "string").join(", ")}`
-        : "Encrypted what the tool wrote";
+      return encrypted(data["files"]);
     case "delivered":
       return "The files are in place";
     case "verified":
@@ -129,6 +128,15 @@ function host(value: unknown): string {
   return typeof value === "string" && value !== "" ? value : "a page";
 }
 
-function named(value: unknown): string {
-  return typeof value === "string" && value !== "" ? ` “${value}”` : "";
+/** Two files by name; of more, the first: the receipt has them all. */
+function encrypted(files: unknown): string {
+  const paths = Array.isArray(files) ? files.map(pathOf).filter((path) => path !== null) : [];
+  if (paths.length === 0) return "Encrypted what the tool wrote";
+  const named = paths.length > 2 ? `${paths[0]}, …` : paths.join(", ");
+  return `Encrypted ${plural(paths.length, "file")}: ${named}`;
+}
+
+function pathOf(file: unknown): string | null {
+  const path = typeof file === "object" && file !== null && "path" in file ? file.path : null;
+  return typeof path === "string" && path !== "" ? path : null;
 }

@@ -1,10 +1,9 @@
 import { Box, Button, Code, Group, Stack, Switch, Text, Textarea } from "@mantine/core";
-import { IconArrowRight } from "@tabler/icons-react";
 import { useState } from "react";
 import { Copy } from "../components/Id";
 
 interface Props {
-  /** What the machine copied last; null before it copied anything. */
+  /** What the machine copied last; null before this page has seen it copy anything. */
   copied: string | null;
   onSend: (text: string) => void;
   mirror: boolean;
@@ -17,59 +16,61 @@ export function Clipboard({ copied, onSend, mirror, onMirror, disabled }: Props)
   const [text, setText] = useState("");
   const [sent, setSent] = useState(false);
   return (
-    <Stack gap="sm">
-      <Textarea
-        label="To the machine"
-        description="Or press Ctrl+V in the screen."
-        placeholder="Type or paste text here"
-        autosize
-        minRows={2}
-        maxRows={5}
-        value={text}
-        onChange={(event) => {
-          setText(event.currentTarget.value);
-          setSent(false);
-        }}
-        disabled={disabled}
-        data-testid="clipboard-text"
-        autoComplete="off"
-        spellCheck={false}
-      />
-      <Group justify="space-between" wrap="nowrap">
-        <Text size="xs" c="dimmed" role="status">
-          {sent ? "Sent. Paste it there with Ctrl+V." : ""}
+    <Stack gap={10}>
+      <div>
+        <Group gap="xs" align="flex-end" wrap="nowrap">
+          <Textarea
+            flex={1}
+            label="To the machine"
+            placeholder="Type or paste text"
+            autosize
+            minRows={1}
+            maxRows={4}
+            value={text}
+            onChange={(event) => {
+              setText(event.currentTarget.value);
+              setSent(false);
+            }}
+            disabled={disabled}
+            data-testid="clipboard-text"
+            autoComplete="off"
+            spellCheck={false}
+          />
+          <Button
+            variant="default"
+            px="sm"
+            disabled={disabled || text === ""}
+            onClick={() => {
+              onSend(text);
+              setText("");
+              setSent(true);
+            }}
+            data-testid="clipboard-send"
+          >
+            Send
+          </Button>
+        </Group>
+        <Text size="xs" c="dimmed" mt={4} role="status">
+          {sent ? "Sent. Paste it there with Ctrl+V." : "Or press Ctrl+V in the screen."}
         </Text>
-        <Button
-          size="xs"
-          variant="default"
-          style={{ flexShrink: 0 }}
-          rightSection={<IconArrowRight size={14} />}
-          disabled={disabled || text === ""}
-          onClick={() => {
-            onSend(text);
-            setText("");
-            setSent(true);
-          }}
-          data-testid="clipboard-send"
-        >
-          Send
-        </Button>
-      </Group>
+      </div>
       <Box>
-        <Group justify="space-between" mb={4}>
+        <Group justify="space-between" mb={2} mih={24}>
           <Text size="sm" fw={500}>
             From the machine
           </Text>
-          {copied !== null && <Copy value={copied} />}
+          {copied !== null && <Copy value={copied} what="what came from the machine" />}
         </Group>
         <Code
           block
           fz="xs"
-          mah={110}
+          p={8}
+          mah={72}
           style={{ overflow: "auto", whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}
+          tabIndex={0}
           data-testid="clipboard-received"
         >
-          {copied ?? "Nothing has been copied there yet."}
+          {copied ?? "What is copied there appears here."}
         </Code>
       </Box>
       <Switch

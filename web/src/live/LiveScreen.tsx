@@ -1,6 +1,6 @@
-import { Box, Button, Center, Loader, Stack, Text } from "@mantine/core";
+import { Box, Center, Loader, Stack, Text } from "@mantine/core";
 import { IconPlugConnectedX } from "@tabler/icons-react";
-import { useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import styles from "./live.module.css";
 import { Screen, type ScreenStatus } from "./screen";
 import { usePaste } from "./usePaste";
@@ -9,17 +9,31 @@ interface Props {
   sessionId: string;
   /** See `Screen.matchWindow`. */
   matches: boolean;
+  /** The element that names `LEAVE_KEYS`. */
+  hintId: string;
+  /** The person wants the keyboard out of the machine. */
+  onLeave: () => void;
   onScreen: (screen: Screen | null) => void;
   onStatus: (status: ScreenStatus) => void;
   onClipboard: (text: string) => void;
 }
 
+/**
+ * The one combination that the machine does not get. Not Ctrl+Alt+Escape, which some desktops take
+ * for themselves; remote desktops of Windows leave their screen by this one too.
+ */
+export const LEAVE_KEYS = "Ctrl+Alt+Home";
+
+function leaves(event: KeyboardEvent): boolean {
+  return event.key === "Home" && event.ctrlKey && event.altKey;
+}
+
 /** The machine's screen. Unmount it to hang up. */
-export function LiveScreen({ sessionId, matches, onScreen, onStatus, onClipboard }: Props) {
+export function LiveScreen(props: Props) {
+  const { sessionId, matches, hintId, onLeave, onScreen, onStatus, onClipboard } = props;
   const target = useRef<HTMLDivElement>(null);
   const screen = useRef<Screen | null>(null);
   const [status, setStatus] = useState<ScreenStatus>({ kind: "connecting" });
-  const [round, setRound] = useState(0);
 
   const matching = useRef(matches);
 
@@ -28,12 +42,12 @@ export function LiveScreen({ sessionId, matches, onScreen, onStatus, onClipboard
     screen.current?.matchWindow(matches);
   }, [matches]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `round` is the person's "try again"
   useEffect(() => {
     if (target.current === null) return;
     const made = new Screen(
       target.current,
       sessionId,
+      hintId,
       {
         onStatus: (now) => {
           setStatus(now);
@@ -50,9 +64,15 @@ export function LiveScreen({ sessionId, matches, onScreen, onStatus, onClipboard
       screen.current = null;
       onScreen(null);
     };
-  }, [sessionId, round, onScreen, onStatus, onClipboard]);
+  }, [sessionId, hintId, onScreen, onStatus, onClipboard]);
 
-  const { onKeyDownCapture, onPaste } = usePaste(screen);
+  const { onPasteKey, onPaste } = usePaste(screen);
+  const onKeyDownCapture = (event: KeyboardEvent) => {
+    if (!leaves(event)) return onPasteKey(event);
+    event.preventDefault();
+    event.stopPropagation();
+    onLeave();
+  };
 
   return (
     <Box className={styles.screen}>
@@ -61,29 +81,24 @@ export function LiveScreen({ sessionId, matches, onScreen, onStatus, onClipboard
         className={styles.canvas}
         data-testid="live-view"
         data-status={status.kind}
-        role="application"
-        aria-label="The browser in the machine"
         onKeyDownCapture={onKeyDownCapture}
         onPaste={onPaste}
       />
       {status.kind !== "connected" && (
         <Center className={styles.veil}>
-          <Veil status={status} retry={() => setRound(round + 1)} />
+          <Veil status={status} />
         </Center>
       )}
     </Box>
   );
 }
 
-function Veil({ status, retry }: { status: ScreenStatus; retry: () => void }) {
+function Veil({ status }: { status: ScreenStatus }) {
   if (status.kind === "refused") {
     return (
       <Stack align="center" gap="sm" maw={380} ta="center">
         <IconPlugConnectedX size={32} stroke={1.4} />
         <Text>{status.sentence}</Text>
-        <Button variant="default" onClick={retry}>
-          Try again
-        </Button>
       </Stack>
     );
   }

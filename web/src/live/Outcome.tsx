@@ -11,7 +11,7 @@ type Session = Schemas["SessionView"];
 /** How the sign-in ended, in place of the screen that is gone. */
 export function Outcome({ session, title }: { session: Session; title: string }) {
   return (
-    <Paper withBorder radius="lg" p="xl" maw={560} w="100%" data-testid="result" role="status">
+    <Paper withBorder radius="lg" p="xl" maw={560} w="100%" data-testid="result">
       {session.state === "completed" ? (
         <Success session={session} title={title} />
       ) : (

@@ -3,10 +3,12 @@ import { IconKeyboard } from "@tabler/icons-react";
 import { type FormEvent, type KeyboardEvent, useRef } from "react";
 import { keysymOfKey, keysymsOfText } from "./keysyms";
 import styles from "./live.module.css";
+import type { Screen } from "./screen";
 
 /** Opens a phone's on-screen keyboard and passes on what is typed; nothing is kept in the field. */
-export function PhoneKeyboard({ press }: { press: (keysym: number) => void }) {
+export function PhoneKeyboard({ screen }: { screen: Screen | null }) {
   const field = useRef<HTMLInputElement>(null);
+  const press = (keysym: number) => screen?.press(keysym);
   const named = (event: KeyboardEvent) => {
     const keysym = keysymOfKey(event.key);
     if (keysym === null) return;
@@ -25,6 +27,8 @@ export function PhoneKeyboard({ press }: { press: (keysym: number) => void }) {
       <input
         ref={field}
         className={styles.keys}
+        onFocus={() => screen?.keyboardElsewhere(true)}
+        onBlur={() => screen?.keyboardElsewhere(false)}
         onKeyDown={named}
         onInput={typed}
         aria-label="Type into the machine"

@@ -6,9 +6,9 @@ import {
   IconAspectRatio,
   IconAspectRatioFilled,
 } from "@tabler/icons-react";
-import { useCallback, useState } from "react";
+import { useCallback, useId, useRef, useState } from "react";
 import { hasDisplay, type SessionState, STATE_LABEL } from "../lib/session";
-import { LiveScreen } from "./LiveScreen";
+import { LEAVE_KEYS, LiveScreen } from "./LiveScreen";
 import styles from "./live.module.css";
 import { PhoneKeyboard } from "./PhoneKeyboard";
 import type { Screen, ScreenStatus } from "./screen";
@@ -39,21 +39,27 @@ export function Stage({ sessionId, state, screen, onScreen, onClipboard }: Props
   const matches = chosen ?? !narrow;
   const onStatus = useCallback((status: ScreenStatus) => setLink(status.kind), []);
   const shown = hasDisplay(state);
+  const bar = useRef<HTMLDivElement>(null);
+  const onLeave = () => bar.current?.querySelector("button")?.focus();
+  const hintId = useId();
 
   return (
     <div className={styles.stage}>
       <div className={styles.frame} ref={ref}>
-        <div className={styles.bar}>
-          <Group gap="xs" wrap="nowrap">
+        <div className={styles.bar} ref={bar}>
+          <Group gap="xs" wrap="nowrap" miw={0}>
             <Badge variant="dot" color={shown ? LINK[link].color : "gray"}>
               {shown ? LINK[link].word : "No screen"}
             </Badge>
-            <Text size="xs" c="dimmed" visibleFrom="sm">
+            <Text size="xs" c="dimmed" visibleFrom="sm" truncate>
               A throw-away machine. What you type goes to the provider's own page.
             </Text>
           </Group>
           <Group gap={4} wrap="nowrap">
-            {touch && <PhoneKeyboard press={(keysym) => screen?.press(keysym)} />}
+            <Text id={hintId} className={styles.hint} size="xs" c="dimmed">
+              {LEAVE_KEYS} leaves the screen
+            </Text>
+            {touch && <PhoneKeyboard screen={screen} />}
             <Tooltip label={matches ? "Keep its size and scale it" : "Fit it to this window"}>
               <ActionIcon
                 variant="subtle"
@@ -81,6 +87,8 @@ export function Stage({ sessionId, state, screen, onScreen, onClipboard }: Props
           <LiveScreen
             sessionId={sessionId}
             matches={matches}
+            hintId={hintId}
+            onLeave={onLeave}
             onScreen={onScreen}
             onStatus={onStatus}
             onClipboard={onClipboard}

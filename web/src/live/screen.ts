@@ -2,6 +2,7 @@ import type RFB from "@novnc/novnc";
 import { client } from "../api/client";
 import { ApiError, sentenceOf } from "../api/problem";
 import { backoff, pause } from "../lib/backoff";
+import { FocusKeeper, releaseOnLeave } from "./focus";
 
 export type ScreenStatus =
   | { kind: "connecting" }
@@ -31,16 +32,27 @@ export class Screen {
    * person's own again once they may have copied something here (see `LiveScreen`).
    */
   machineHasLatest = false;
+  readonly #focus: FocusKeeper;
   #rfb: RFB | null = null;
   #matchWindow: boolean;
+  #keyboardElsewhere = false;
+  #connections = 0;
 
+  /** @param hintId - the element that says how to get out of the screen by keyboard */
   constructor(
     private readonly target: HTMLElement,
     private readonly sessionId: string,
+    private readonly hintId: string,
     private readonly handlers: ScreenHandlers,
     matchWindow: boolean,
   ) {
     this.#matchWindow = matchWindow;
+    const { signal } = this.#stop;
+    this.#focus = new FocusKeeper(target, signal);
+    releaseOnLeave(target, signal);
+    for (const kind of ["focusin", "pointerdown"]) {
+      target.addEventListener(kind, () => this.#claimSize(), { capture: true, signal });
+    }
     void this.#run();
   }
 
@@ -70,14 +82,25 @@ export class Screen {
     this.#rfb?.sendKey(keysym, null);
   }
 
-  focus(): void {
-    this.#rfb?.focus();
+  /** While a phone's keyboard is open for a field of its own, a tap in the screen leaves it open. */
+  keyboardElsewhere(on: boolean): void {
+    this.#keyboardElsewhere = on;
+    if (this.#rfb) this.#rfb.focusOnClick = !on;
   }
 
   /** Whether the machine's screen takes the size of this window, or keeps its own and is scaled. */
   matchWindow(on: boolean): void {
     this.#matchWindow = on;
     if (this.#rfb) this.#rfb.resizeSession = on;
+  }
+
+  /** Another viewer may have left the screen in its own size: who uses it gets theirs. */
+  #claimSize(): void {
+    const canvas = this.target.querySelector("canvas");
+    if (this.#rfb === null || canvas === null || !this.#matchWindow) return;
+    const { width, height } = this.target.getBoundingClientRect();
+    if (canvas.width === Math.floor(width) && canvas.height === Math.floor(height)) return;
+    this.#rfb.resizeSession = true; // each time that it is set, noVNC asks for the size
   }
 
   async #run(): Promise<void> {
@@ -108,7 +131,7 @@ export class Screen {
         params: { path: { sessionId: this.sessionId } },
         signal,
       }),
-      import("@novnc/novnc"),
+      import("./rfb"),
     ]);
     if (signal.aborted || data === undefined) return false;
     const url = new URL(data.websocketPath, window.location.href);
@@ -124,11 +147,12 @@ export class Screen {
       rfb.background = "transparent";
       rfb.scaleViewport = true;
       rfb.resizeSession = this.#matchWindow;
-      rfb.focusOnClick = true;
+      rfb.focusOnClick = !this.#keyboardElsewhere;
+      this.#describe();
       rfb.addEventListener("connect", () => {
         stood = true;
         this.handlers.onStatus({ kind: "connected" });
-        rfb.focus({ preventScroll: true });
+        if (this.#focus.mayTake(this.#connections++ === 0)) rfb.focus({ preventScroll: true });
       });
       rfb.addEventListener("clipboard", (event) => {
         this.machineHasLatest = true;
@@ -139,5 +163,15 @@ export class Screen {
         resolve(stood);
       });
     });
+  }
+
+  /** noVNC's canvas has no name and is passed over by Tab: who leaves it could not come back. */
+  #describe(): void {
+    const canvas = this.target.querySelector("canvas");
+    if (canvas === null) return;
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", "The browser in the machine");
+    canvas.setAttribute("aria-describedby", this.hintId);
   }
 }

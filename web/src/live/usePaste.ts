@@ -27,7 +27,7 @@ export function usePaste(screen: RefObject<Screen | null>) {
   }, [screen]);
 
   return {
-    onKeyDownCapture: (event: KeyboardEvent) => {
+    onPasteKey: (event: KeyboardEvent) => {
       const v = event.code === "KeyV" || event.key.toLowerCase() === "v";
       if (!v || !(event.ctrlKey || event.metaKey) || event.altKey) return;
       if (screen.current?.machineHasLatest !== false) return;

@@ -7,43 +7,51 @@ import { Empty, Page } from "../components/Page";
 import { TableCard } from "../components/TableCard";
 import { MachineList } from "./MachineList";
 
-type Kind = "all" | Schemas["MachineKind"];
+type Shown = "all" | "gone" | Schemas["MachineKind"];
 
 export function AdminMachines() {
-  const [kind, setKind] = useState<Kind>("all");
+  const [kind, setKind] = useState<Shown>("all");
+  const gone = kind === "gone";
   const machines = api.useQuery(
     "get",
     "/api/machines",
-    { params: { query: { scope: "all" } } },
+    { params: { query: { scope: gone ? "gone" : "all" } } },
     { refetchInterval: 5_000 },
   );
   return (
     <Page
       title="All machines"
-      lead="Every machine on this installation, and the pool that keeps browser machines warm."
+      lead={
+        gone
+          ? "The machines destroyed last. Their console logs are kept."
+          : "Every machine on this installation, and the pool that keeps browser machines warm."
+      }
       actions={
         <SegmentedControl
           aria-label="Kind of machine"
           value={kind}
-          onChange={(value) => setKind(value as Kind)}
+          onChange={(value) => setKind(value as Shown)}
           data={[
             { value: "all", label: "All" },
             { value: "browser", label: "Browser" },
             { value: "cli", label: "CLI" },
+            { value: "gone", label: "Gone" },
           ]}
         />
       }
     >
       <Loaded query={machines}>
         {(data) => {
-          const shown = data.machines.filter((m) => kind === "all" || m.kind === kind);
+          const shown = data.machines.filter((m) => gone || kind === "all" || m.kind === kind);
           return (
             <>
-              <Numbers machines={data.machines} />
+              {!gone && <Numbers machines={data.machines} />}
               <TableCard>
                 {shown.length === 0 ? (
                   <Empty icon={IconServerCog} title="No machines">
-                    None of this kind exists at the moment.
+                    {gone
+                      ? "None has been destroyed yet."
+                      : "None of this kind exists at the moment."}
                   </Empty>
                 ) : (
                   <MachineList machines={shown} everyone />

@@ -1,7 +1,19 @@
-import { Badge, Button, Group, Modal, Select, Stack, Table, Text, TextInput } from "@mantine/core";
-import { IconPlus, IconUsers } from "@tabler/icons-react";
+import {
+  ActionIcon,
+  Badge,
+  Button,
+  Group,
+  Menu,
+  Modal,
+  Select,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+} from "@mantine/core";
+import { IconDots, IconPlus, IconUserOff, IconUsers } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { useSignedIn } from "../auth/me";
 import { confirm } from "../components/confirm";
@@ -15,6 +27,8 @@ type User = Schemas["UserView"];
 
 export function AdminUsers() {
   const users = api.useQuery("get", "/api/users");
+  const mayAdd = useSignedIn().user.role === "admin";
+  const button = useRef<HTMLButtonElement>(null);
   const [adding, setAdding] = useState(false);
   const [made, setMade] = useState<Schemas["CreatedUser"] | null>(null);
   return (
@@ -22,9 +36,11 @@ export function AdminUsers() {
       title="People"
       lead="Each person has their own tools, machines and keys, and sees nobody else's."
       actions={
-        <Button leftSection={<IconPlus size={16} />} onClick={() => setAdding(true)}>
-          Add a person
-        </Button>
+        mayAdd && (
+          <Button ref={button} leftSection={<IconPlus size={16} />} onClick={() => setAdding(true)}>
+            Add a person
+          </Button>
+        )
       }
     >
       <Loaded query={users}>
@@ -45,6 +61,7 @@ export function AdminUsers() {
         title={`First key of ${made?.name ?? ""}`}
         secret={made?.key ?? null}
         onClose={() => setMade(null)}
+        returnTo={button}
       />
     </Page>
   );
@@ -68,8 +85,8 @@ function List({ users }: { users: User[] }) {
       </Table.Thead>
       <Table.Tbody>
         {users.map((user) => (
-          <Table.Tr key={user.userId} opacity={user.disabledAt === null ? 1 : 0.6}>
-            <Table.Td fw={550}>
+          <Table.Tr key={user.userId} c={user.disabledAt === null ? "inherit" : "dimmed"}>
+            <Table.Td fw={550} style={{ overflowWrap: "anywhere" }}>
               {user.name}
               {user.userId === me.user.userId && (
                 <Text span size="sm" c="dimmed">
@@ -91,22 +108,11 @@ function List({ users }: { users: User[] }) {
                 <Badge color="gray">Disabled</Badge>
               ) : (
                 user.userId !== me.user.userId && (
-                  <Button
-                    size="xs"
-                    variant="subtle"
-                    color="red"
-                    loading={disable.isPending && disable.variables?.params.path.id === user.userId}
-                    onClick={() =>
-                      confirm({
-                        title: `Disable ${user.name}?`,
-                        text: "Their keys and dashboard sign-ins stop working at once.",
-                        yes: "Disable",
-                        onYes: () => disable.mutate({ params: { path: { id: user.userId } } }),
-                      })
-                    }
-                  >
-                    Disable
-                  </Button>
+                  <Actions
+                    user={user}
+                    pending={disable.isPending && disable.variables?.params.path.id === user.userId}
+                    onDisable={() => disable.mutate({ params: { path: { id: user.userId } } })}
+                  />
                 )
               )}
             </Table.Td>
@@ -114,6 +120,45 @@ function List({ users }: { users: User[] }) {
         ))}
       </Table.Tbody>
     </Table>
+  );
+}
+
+interface ActionsProps {
+  user: User;
+  pending: boolean;
+  onDisable: () => void;
+}
+
+function Actions({ user, pending, onDisable }: ActionsProps) {
+  return (
+    <Menu position="bottom-end" width={180}>
+      <Menu.Target>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label={`More about ${user.name}`}
+          loading={pending}
+        >
+          <IconDots size={16} />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item
+          color="red"
+          leftSection={<IconUserOff size={16} />}
+          onClick={() =>
+            confirm({
+              title: `Disable ${user.name}?`,
+              text: "Their keys and dashboard sign-ins stop working at once.",
+              yes: "Disable",
+              onYes: onDisable,
+            })
+          }
+        >
+          Disable…
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
   );
 }
 

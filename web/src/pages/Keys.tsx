@@ -1,7 +1,7 @@
 import { Badge, Button, Group, Modal, Select, Stack, Table, Text, TextInput } from "@mantine/core";
 import { IconKey, IconPlus } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { api, type Schemas } from "../api/client";
 import { confirm } from "../components/confirm";
 import { Loaded } from "../components/Loaded";
@@ -14,8 +14,9 @@ export function Keys() {
   const keys = api.useQuery("get", "/api/keys");
   const [making, setMaking] = useState(false);
   const [secret, setSecret] = useState<string | null>(null);
+  const button = useRef<HTMLButtonElement>(null);
   const make = (
-    <Button leftSection={<IconPlus size={16} />} onClick={() => setMaking(true)}>
+    <Button ref={button} leftSection={<IconPlus size={16} />} onClick={() => setMaking(true)}>
       New key
     </Button>
   );
@@ -39,7 +40,12 @@ export function Keys() {
         )}
       </Loaded>
       <NewKey opened={making} onClose={() => setMaking(false)} onMade={setSecret} />
-      <SecretOnce title="Your new key" secret={secret} onClose={() => setSecret(null)} />
+      <SecretOnce
+        title="Your new key"
+        secret={secret}
+        onClose={() => setSecret(null)}
+        returnTo={button}
+      />
     </Page>
   );
 }
@@ -62,7 +68,7 @@ function List({ keys }: { keys: Schemas["ApiKeyView"][] }) {
       </Table.Thead>
       <Table.Tbody>
         {keys.map((key) => (
-          <Table.Tr key={key.keyId} opacity={key.revokedAt === null ? 1 : 0.6}>
+          <Table.Tr key={key.keyId} c={key.revokedAt === null ? "inherit" : "dimmed"}>
             <Table.Td fw={550}>{key.label}</Table.Td>
             <Table.Td visibleFrom="sm">
               <Ago at={key.createdAt} />
@@ -91,6 +97,7 @@ function List({ keys }: { keys: Schemas["ApiKeyView"][] }) {
                   size="xs"
                   variant="subtle"
                   color="red"
+                  aria-label={`Revoke ${key.label}`}
                   loading={revoke.isPending && revoke.variables?.params.path.id === key.keyId}
                   onClick={() =>
                     confirm({

@@ -1,4 +1,14 @@
-import { Accordion, Box, Button, Center, Group, Loader, Text, Title } from "@mantine/core";
+import {
+  Accordion,
+  Box,
+  Button,
+  Center,
+  Group,
+  Loader,
+  Text,
+  Title,
+  VisuallyHidden,
+} from "@mantine/core";
 import { useDocumentTitle, useMediaQuery } from "@mantine/hooks";
 import { IconClipboard } from "@tabler/icons-react";
 import { useCallback, useMemo, useRef, useState } from "react";
@@ -9,7 +19,7 @@ import { Problem } from "../components/Problem";
 import { ProviderMark } from "../components/ProviderMark";
 import { SessionBadge } from "../components/StateBadge";
 import { useTick } from "../components/Time";
-import { hasEnded } from "../lib/session";
+import { hasEnded, STATE_LABEL } from "../lib/session";
 import { duration } from "../lib/time";
 import { latestState, steps } from "../lib/timeline";
 import { useCancel, useToolTitle } from "../live/actions";
@@ -68,6 +78,7 @@ function View({ session }: { session: Schemas["SessionView"] }) {
 
   return (
     <div className={styles.layout}>
+      <VisuallyHidden role="status">{`${title}: ${STATE_LABEL[state]}`}</VisuallyHidden>
       {ended ? (
         <div className={styles.panel}>
           {hasEnded(session.state) ? (
@@ -93,14 +104,9 @@ function View({ session }: { session: Schemas["SessionView"] }) {
               <Title order={1} size="h4" lh={1.2}>
                 {title}
               </Title>
-              <Group gap={6} mt={2} wrap="nowrap">
-                <Text size="xs" c="dimmed" className="mono" data-testid="session-state">
-                  {state}
-                </Text>
-                <Elapsed from={session.createdAt} to={session.endedAt} />
-              </Group>
+              <Elapsed from={session.createdAt} to={session.endedAt} />
             </Box>
-            <SessionBadge state={state} />
+            <SessionBadge state={state} data-testid="session-state" data-state={state} />
           </Group>
           <TimelineView steps={road} />
           {timeline.link === "lost" && (
@@ -147,8 +153,8 @@ function View({ session }: { session: Schemas["SessionView"] }) {
 function Elapsed({ from, to }: { from: string; to: string | null }) {
   const now = useTick(1000, to === null);
   return (
-    <Text size="xs" c="dimmed" className="tabular">
-      · {duration((to === null ? now : Date.parse(to)) - Date.parse(from))}
+    <Text size="xs" c="dimmed" mt={2} className="tabular">
+      {duration((to === null ? now : Date.parse(to)) - Date.parse(from))}
     </Text>
   );
 }

@@ -9,6 +9,7 @@ import { Loaded } from "../components/Loaded";
 import { Output } from "../components/Output";
 import { MachineBadge } from "../components/StateBadge";
 import { Ago } from "../components/Time";
+import { shortId } from "../lib/format";
 
 type Machine = Schemas["MachineView"];
 
@@ -54,13 +55,7 @@ export function MachineList({
               )}
               {everyone && (
                 <Table.Td visibleFrom="md">
-                  {machine.userId === null ? (
-                    <Text size="sm" c="dimmed">
-                      pool
-                    </Text>
-                  ) : (
-                    <Id value={machine.userId} />
-                  )}
+                  <Owner machine={machine} />
                 </Table.Td>
               )}
               <Table.Td visibleFrom="sm">{machine.driver}</Table.Td>
@@ -75,6 +70,22 @@ export function MachineList({
         </Table.Tbody>
       </Table>
       <Console machineId={shown} onClose={() => setShown(null)} />
+    </>
+  );
+}
+
+function Owner({ machine }: { machine: Machine }) {
+  if (machine.userId === null) {
+    return (
+      <Text size="sm" c="dimmed">
+        pool
+      </Text>
+    );
+  }
+  return (
+    <>
+      <Text size="sm">{machine.userName ?? shortId(machine.userId)}</Text>
+      {machine.sessionId !== null && <Id value={machine.sessionId} />}
     </>
   );
 }
@@ -116,7 +127,7 @@ function Actions({ machine, onConsole }: { machine: Machine; onConsole: () => vo
           <ActionIcon
             variant="subtle"
             color="gray"
-            aria-label="More"
+            aria-label={`More about ${shortId(machine.machineId)}`}
             loading={destroy.isPending || hibernate.isPending || resume.isPending}
           >
             <IconDots size={16} />

@@ -71,18 +71,25 @@ function Sheet({ receipt }: { receipt: Schemas["ReceiptView"] }) {
           <Table.Thead>
             <Table.Tr>
               <Table.Th>File</Table.Th>
-              <Table.Th>Mode</Table.Th>
-              <Table.Th ta="right">Size</Table.Th>
+              <Table.Th pl="md">Mode</Table.Th>
+              <Table.Th pl="md" ta="right">
+                Size
+              </Table.Th>
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
             {receipt.files.map((file) => (
               <Table.Tr key={file.path}>
                 <Table.Td className="mono">{file.path}</Table.Td>
-                <Table.Td className="mono" title={file.mode}>
+                <Table.Td
+                  pl="md"
+                  className="mono"
+                  title={file.mode}
+                  style={{ whiteSpace: "nowrap" }}
+                >
                   {modeLetters(file.mode)}
                 </Table.Td>
-                <Table.Td ta="right" className="tabular">
+                <Table.Td pl="md" ta="right" className="tabular" style={{ whiteSpace: "nowrap" }}>
                   {bytes(file.size)}
                 </Table.Td>
               </Table.Tr>

@@ -1,6 +1,7 @@
 import { Alert, Anchor, Button, Card, Grid, Group, Text, Title } from "@mantine/core";
 import { IconReceipt } from "@tabler/icons-react";
-import { Link, useParams } from "react-router";
+import { useEffect, useRef } from "react";
+import { Link, useLocation, useParams } from "react-router";
 import { api, type Schemas } from "../api/client";
 import { Facts } from "../components/Facts";
 import { Id } from "../components/Id";
@@ -135,8 +136,15 @@ function Console({ session }: { session: Schemas["SessionView"] }) {
       refetchInterval: session.machineGoneAt === null ? 5_000 : false,
     },
   );
+  const card = useRef<HTMLDivElement>(null);
+  const wanted = useLocation().hash === "#console";
+  const shown = console.data !== undefined || session.machineId === null;
+  useEffect(() => {
+    // The browser looked for it when nothing was loaded, so not at all.
+    if (wanted && shown) card.current?.scrollIntoView();
+  }, [wanted, shown]);
   return (
-    <Card id="console">
+    <Card id="console" ref={card} style={{ scrollMarginTop: 72 }}>
       <Title order={2}>Console log</Title>
       <Text size="sm" c="dimmed" mb="md">
         What the programs in the browser machine wrote. It is kept after the machine is gone.

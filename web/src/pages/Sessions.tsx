@@ -14,7 +14,9 @@ import { hasEnded, type SessionState } from "../lib/session";
 import { duration } from "../lib/time";
 import { useToolTitle } from "../live/actions";
 
-const FILTERS: { value: SessionState; label: string }[] = [
+const ALL = "all";
+const FILTERS: { value: SessionState | typeof ALL; label: string }[] = [
+  { value: ALL, label: "All" },
   { value: "awaiting_user", label: "Waiting for you" },
   { value: "completed", label: "Completed" },
   { value: "failed", label: "Failed" },
@@ -39,12 +41,11 @@ export function Sessions() {
       actions={
         <Select
           aria-label="Show"
-          placeholder="All"
-          clearable
+          allowDeselect={false}
           data={FILTERS}
-          value={state}
+          value={state ?? ALL}
           onChange={(value) => {
-            setState(value as SessionState | null);
+            setState(value === ALL ? null : (value as SessionState | null));
             setPages([]);
           }}
           w={180}

@@ -7,6 +7,7 @@ import { api, type Schemas } from "../api/client";
 import { confirm } from "../components/confirm";
 import { ProviderMark } from "../components/ProviderMark";
 import { Ago } from "../components/Time";
+import { checked } from "../lib/format";
 import { useSignIn } from "../live/actions";
 
 type Tool = Schemas["ToolView"];
@@ -21,7 +22,7 @@ export function ToolCard({ tool }: { tool: Tool }) {
           <Text fw={600} size="lg" lh={1.3}>
             {tool.title}
           </Text>
-          <Text size="xs" c="dimmed" className="tabular" truncate>
+          <Text size="xs" c="dimmed" className="tabular" style={{ overflowWrap: "anywhere" }}>
             {tool.vendor}
             {tool.version !== null && ` · ${tool.version}`}
           </Text>
@@ -39,6 +40,7 @@ export function ToolCard({ tool }: { tool: Tool }) {
           rel="noreferrer"
           size="xs"
           c="dimmed"
+          aria-label={`Terms of ${tool.title}`}
         >
           Terms
         </Anchor>
@@ -122,7 +124,11 @@ function Actions({ tool }: { tool: Tool }) {
   const { credential } = tool;
   if (tool.liveSessionId !== null) {
     return (
-      <Button component={Link} to={`/view/${tool.liveSessionId}`}>
+      <Button
+        component={Link}
+        to={`/view/${tool.liveSessionId}`}
+        aria-label={`Go on signing in: ${tool.title}`}
+      >
         Go on signing in
       </Button>
     );
@@ -132,15 +138,17 @@ function Actions({ tool }: { tool: Tool }) {
       <Manage credential={credential} tool={tool} onAgain={() => signIn.mutate(tool.provider)} />
     );
   }
+  const word = credential === null ? "Sign in" : "Sign in again";
   return (
     <Group gap="xs">
       <Button
+        aria-label={`${word}: ${tool.title}`}
         onClick={() => signIn.mutate(tool.provider)}
         loading={signIn.isPending}
         disabled={!tool.installed}
         data-testid={`sign-in-${tool.provider}`}
       >
-        {credential === null ? "Sign in" : "Sign in again"}
+        {word}
       </Button>
       {credential !== null && (
         <Manage
@@ -169,8 +177,7 @@ function Manage({ credential, tool, onAgain, small = false }: ManageProps) {
     onSuccess: (result) => {
       notifications.show({
         color: result.ok ? "green" : "orange",
-        title: result.ok ? `${tool.title} is signed in` : `${tool.title} is not signed in`,
-        message: result.statusOutput.slice(0, 300),
+        message: checked(tool.title, credential, result.ok),
       });
     },
     onSettled: refresh,
@@ -197,6 +204,7 @@ function Manage({ credential, tool, onAgain, small = false }: ManageProps) {
         <Button
           variant="default"
           leftSection={<IconRefresh size={15} />}
+          aria-label={`Check again: ${tool.title}`}
           loading={verify.isPending}
           onClick={() => verify.mutate(params)}
         >

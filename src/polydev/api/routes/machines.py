@@ -1,6 +1,6 @@
 """Machines: a person's own; an admin reaches all."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 
@@ -14,22 +14,39 @@ from polydev.store.repositories import machines
 router = APIRouter(tags=["machines"])
 
 
-@router.get("/api/machines", summary="Machines that exist")
+_MOST_GONE: Final = 200
+
+
+@router.get("/api/machines", summary="Machines that exist, or have existed")
 async def list_machines(
     who: Person,
     svc: Svc,
     scope: Annotated[
-        Literal["mine", "all"], Query(description="`all` needs an administrator.")
+        Literal["mine", "all", "gone"],
+        Query(
+            description="`all`: everybody's. `gone`: those destroyed last, whose console logs are "
+            "kept. Both need an administrator."
+        ),
     ] = "mine",
 ) -> schemas.MachineList:
-    if scope == "all" and not who.admin:
+    if scope == "mine":
+        async with svc.db.reading() as tx:
+            records = await machines.list_of(tx, who.user_id)
+        return schemas.MachineList(machines=[views.machine(record) for record in records])
+    if not who.admin:
         raise Forbidden("Only an administrator may list everybody's machines.")
     async with svc.db.reading() as tx:
         if scope == "all":
             records = await machines.any_list(tx)
         else:
-            records = await machines.list_of(tx, who.user_id)
-    return schemas.MachineList(machines=[views.machine(record) for record in records])
+            records = await machines.any_gone(tx, limit=_MOST_GONE)
+        uses = await machines.used_by(tx, records)
+    return schemas.MachineList(
+        machines=[
+            views.machine(record, user_name=uses[record.id][0], session_id=uses[record.id][1])
+            for record in records
+        ]
+    )
 
 
 @router.get("/api/machines/{id}", summary="One machine")

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from polydev.api import schemas, views
 from polydev.api.deps import Admin, KeyId, Person, Svc, UserId
+from polydev.api.standing import standing_of
 from polydev.errors import Conflict, NotFound
 from polydev.store.repositories import audit, keys, users, web_logins
 
@@ -32,7 +33,7 @@ async def create_user(body: schemas.CreateUser, who: Admin, svc: Svc) -> schemas
 
 
 @router.delete("/api/users/{id}", status_code=204, summary="Disable a person (administrators)")
-async def disable_user(user_id: UserId, who: Admin, svc: Svc) -> None:
+async def disable_user(request: Request, user_id: UserId, who: Admin, svc: Svc) -> None:
     """Their keys and sign-ins end at once; what belongs to them stays for the record."""
     async with svc.db.transaction() as tx:
         record = await users.get(tx, user_id)
@@ -46,6 +47,7 @@ async def disable_user(user_id: UserId, who: Admin, svc: Svc) -> None:
         await keys.revoke_all(tx, user_id)
         await web_logins.revoke_all(tx, user_id)
         await audit.append(tx, actor=who.user_id, action="user.disable", target=user_id, data={})
+    standing_of(request.app).announce()
 
 
 @router.get("/api/keys", summary="Your API keys, without their secrets")
@@ -66,8 +68,10 @@ async def create_key(body: schemas.CreateApiKey, who: Person, svc: Svc) -> schem
 
 
 @router.delete("/api/keys/{id}", status_code=204, summary="Revoke an API key")
-async def revoke_key(key_id: KeyId, who: Person, svc: Svc) -> None:
+async def revoke_key(request: Request, key_id: KeyId, who: Person, svc: Svc) -> None:
+    """Ends what was opened with it, too."""
     async with svc.db.transaction() as tx:
         if await keys.revoke(tx, who.user_id, key_id) is None:
             raise NotFound(f"There is no key {key_id}.")
         await audit.append(tx, actor=who.user_id, action="key.revoke", target=key_id, data={})
+    standing_of(request.app).announce()

@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 from polydev.api import schemas
 from polydev.api.deps import Person, Svc
 from polydev.api.services import RunOutput
+from polydev.api.standing import standing_of
 from polydev.errors import Conflict, PolydevError
 from polydev.store.repositories import machines
 from polydev.stream.tickets import StreamKind, ticket_office
@@ -28,9 +29,13 @@ NDJSON = "application/x-ndjson"
         }
     },
 )
-async def run_prompt(body: schemas.RunRequest, who: Person, svc: Svc) -> StreamingResponse:
-    """Closing the connection ends the tool."""
-    output = svc.runs.run(who.user_id, body.provider, body.prompt)
+async def run_prompt(
+    request: Request, body: schemas.RunRequest, who: Person, svc: Svc
+) -> StreamingResponse:
+    """Closing the connection ends the tool; so does the end of the key or sign-in behind it."""
+    output = standing_of(request.app).guard(
+        who, svc.runs.run(who.user_id, body.provider, body.prompt)
+    )
     # What is refused is refused with a problem document: so the first piece before the headers.
     try:
         first = await anext(output)
@@ -70,7 +75,12 @@ async def create_shell_ticket(
     if machine is None:
         raise Conflict("You have no CLI machine yet; your first sign-in makes one.")
     issued = ticket_office(request.app).issue(
-        StreamKind.PTY, machine.id, user_id=who.user_id, via=who.via, provider=body.provider
+        StreamKind.PTY,
+        machine.id,
+        user_id=who.user_id,
+        via=who.via,
+        login_id=who.login_id,
+        provider=body.provider,
     )
     return schemas.StreamTicket(
         ticket=issued.secret.reveal(),

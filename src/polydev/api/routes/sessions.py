@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from polydev.api import schemas, sse, views
 from polydev.api.deps import Anybody, Person, SessionId, Svc, Viewer
+from polydev.api.standing import standing_of
 from polydev.domain.session import SessionState
 from polydev.errors import Conflict, NotFound
 from polydev.store.records import SessionRecord
@@ -92,7 +93,8 @@ async def get_session_events(  # noqa: PLR0917 - FastAPI passes them by name
         if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 17:
             after = int(last_event_id)
         source = svc.sessions.watch(who.user_id, session_id, after)
-        return sse.stream(source, sse.stopping_of(request.app))
+        guarded = standing_of(request.app).guard(who, source)
+        return sse.stream(guarded, sse.stopping_of(request.app))
     async with svc.db.reading() as tx:
         records = await sessions.events(tx, who.user_id, session_id, after=after)
     return schemas.SessionEvents(events=[views.event(record) for record in records])
@@ -112,7 +114,7 @@ async def create_view_ticket(
     if record.ended_at is not None:
         raise Conflict("This session has ended; there is nothing to look at any more.")
     issued = ticket_office(request.app).issue(
-        StreamKind.VNC, session_id, user_id=who.user_id, via=who.via
+        StreamKind.VNC, session_id, user_id=who.user_id, via=who.via, login_id=who.login_id
     )
     return schemas.StreamTicket(
         ticket=issued.secret.reveal(),

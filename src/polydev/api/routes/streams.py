@@ -13,9 +13,10 @@ from polydev.api.handshake import admit
 from polydev.api.security import Sites
 from polydev.api.services import Services
 from polydev.api.sse import stopping_of
+from polydev.api.standing import ENDED, standing_of
 from polydev.domain.session import SessionState
 from polydev.errors import NotFound, NotSignedIn, PolydevError
-from polydev.store.repositories import machines, users
+from polydev.store.repositories import machines
 from polydev.stream.metrics import STREAMS
 from polydev.stream.pty import PtyMessageError, parse_first, relay_pty
 from polydev.stream.relay import ViewerProtocolError, relay
@@ -35,7 +36,7 @@ NORMAL, GOING_AWAY, REFUSED, FAULT, RESTART = 1000, 1001, 1003, 1011, 1012
 async def stream_display(websocket: WebSocket, session_id: str) -> None:
     svc: Services = websocket.app.state.services
     grant = _admit(websocket, svc, StreamKind.VNC, session_id, "binary")
-    await _still_allowed(svc, grant)
+    await _still_allowed(websocket, grant)
     display = await svc.sessions.open_display(grant.user_id, session_id)
     with display:
         await websocket.accept(subprotocol="binary")
@@ -52,6 +53,7 @@ async def stream_display(websocket: WebSocket, session_id: str) -> None:
                 websocket,
                 carry(),
                 _until_over(svc, grant),
+                _login_ended(websocket, grant),
                 _viewer_alive(svc, grant),
                 _until_stopping(websocket),
             )
@@ -61,7 +63,7 @@ async def stream_display(websocket: WebSocket, session_id: str) -> None:
 async def stream_terminal(websocket: WebSocket, machine_id: str) -> None:
     svc: Services = websocket.app.state.services
     grant = _admit(websocket, svc, StreamKind.PTY, machine_id, "polydev.pty.v1")
-    await _still_allowed(svc, grant)
+    await _still_allowed(websocket, grant)
     async with svc.db.reading() as tx:
         machine = await machines.cli_machine_of(tx, grant.user_id)
     if machine is None or machine.id != machine_id:
@@ -71,9 +73,15 @@ async def stream_terminal(websocket: WebSocket, machine_id: str) -> None:
         await _race(
             websocket,
             _terminal(websocket, svc, grant),
-            _person_alive(svc, grant),
+            _login_ended(websocket, grant),
             _until_stopping(websocket),
         )
+
+
+@router.websocket("/{path:path}")
+async def no_stream(websocket: WebSocket, path: str) -> None:
+    del websocket, path
+    raise NotFound("There is no stream at this address.")
 
 
 async def _terminal(websocket: WebSocket, svc: Services, grant: Grant) -> tuple[int, str]:
@@ -113,13 +121,6 @@ def _admit(
     )
 
 
-async def _still_allowed(svc: Services, grant: Grant) -> None:
-    async with svc.db.reading() as tx:
-        user = await users.get(tx, grant.user_id)
-    if user is None or user.disabled_at is not None:
-        raise NotSignedIn("This person may not sign in any more.")
-
-
 async def _until_over(svc: Services, grant: Grant) -> tuple[int, str]:
     """Ends with the session's terminal state, not only when its machine has gone."""
     async with contextlib.aclosing(_events(svc, grant)) as events:
@@ -137,16 +138,20 @@ async def _events(svc: Services, grant: Grant) -> AsyncGenerator[SessionState]:
 
 async def _viewer_alive(svc: Services, grant: Grant) -> tuple[int, str]:
     """While a viewer is open, the person's time is counted from now."""
+    pause = min(HEARTBEAT_S, svc.settings.timeouts.person / 3)
     while True:
-        await _still_allowed(svc, grant)
         await svc.sessions.heartbeat(grant.user_id, grant.target)
-        await asyncio.sleep(HEARTBEAT_S)
+        await asyncio.sleep(pause)
 
 
-async def _person_alive(svc: Services, grant: Grant) -> tuple[int, str]:
-    while True:
-        await _still_allowed(svc, grant)
-        await asyncio.sleep(HEARTBEAT_S)
+async def _still_allowed(websocket: WebSocket, grant: Grant) -> None:
+    if not await standing_of(websocket.app).holds(grant):
+        raise NotSignedIn(ENDED)
+
+
+async def _login_ended(websocket: WebSocket, grant: Grant) -> tuple[int, str]:
+    await standing_of(websocket.app).until_ended(grant)
+    return NORMAL, ENDED
 
 
 async def _until_stopping(websocket: WebSocket) -> tuple[int, str]:

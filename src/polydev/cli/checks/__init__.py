@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     state.key_file,
     state.database,
     state.extra_ca,
+    state.egress,
     state.port,
     state.dashboard,
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import stat
 from pathlib import Path
 from typing import Final
 
 from polydev.cli.checks.host import nearest_existing
+from polydev.errors import SettingsError
 from polydev.machines.driver import Finding
 from polydev.settings import Settings
 
@@ -86,7 +86,6 @@ async def key_file(settings: Settings) -> list[Finding]:
 
 async def database(settings: Settings) -> list[Finding]:
     """Answers, and has this version's schema."""
-    from polydev.errors import SettingsError
     from polydev.server import database_url
     from polydev.store.migrate import check
     from polydev.store.urls import DatabaseUrl
@@ -124,21 +123,31 @@ async def extra_ca(settings: Settings) -> list[Finding]:
     return [Finding("extra CA", True, str(path))]
 
 
+async def egress(settings: Settings) -> list[Finding]:
+    """That its patterns are ones; nothing is asked of the network."""
+    from polydev.server import egress_policy
+
+    try:
+        egress_policy(settings)
+    except SettingsError as error:
+        return [Finding("way out", False, error.person, "correct it; docs/settings.md says how")]
+    return []
+
+
 async def port(settings: Settings) -> list[Finding]:
     """Free, or already a Polydev's."""
+    from polydev.listening import listen
+
     host, number = settings.api.host, settings.api.port
     where = f"{host}:{number}"
-    if number == 0 or _can_bind(host, number):
-        return [Finding("port", True, f"{where} is free")]
-    healthy = await _is_polydev(host, number)
-    return [
-        Finding(
-            "port",
-            healthy,
-            f"{where}: Polydev is running" if healthy else f"{where} is taken by another program",
-            f"end what listens on port {number}, or set POLYDEV_API__PORT",
-        )
-    ]
+    try:
+        for listener in listen(settings):
+            listener.close()
+    except SettingsError as error:
+        if await _is_polydev(host, number):
+            return [Finding("port", True, f"{where}: Polydev is running")]
+        return [Finding("port", False, error.person, "set POLYDEV_API__HOST and POLYDEV_API__PORT")]
+    return [Finding("port", True, f"{where} is free")]
 
 
 async def dashboard(settings: Settings) -> list[Finding]:
@@ -153,17 +162,6 @@ async def dashboard(settings: Settings) -> list[Finding]:
             required=False,
         )
     ]
-
-
-def _can_bind(host: str, number: int) -> bool:
-    try:
-        info = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
-        with socket.socket(info[0], info[1]) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(info[4])
-    except OSError:
-        return False
-    return True
 
 
 async def _is_polydev(host: str, number: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -18,6 +19,9 @@ _CHUNK: Final = 16_384
 _WAITING: Final = 16
 """Chunks read ahead of a slow client."""
 _DRAIN_S: Final = 2.0
+"""What has left a program's group may hold its output open: so long nothing came, it is over."""
+_LONGEST_DRAIN_S: Final = 10.0
+"""... and so long if something does come, as from a daemon that goes on talking."""
 
 
 async def execute(request: ExecRequest, layout: Layout) -> AsyncIterator[bytes]:
@@ -45,23 +49,26 @@ def _spawn(request: ExecRequest, program: str, env: dict[str, str]) -> tuple[Chi
 
     Its standard input is a file in memory: there is nobody who would have to feed a pipe.
     """
-    out, their_out = os.pipe2(os.O_CLOEXEC)
-    err, their_err = os.pipe2(os.O_CLOEXEC)
-    stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    try:
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+
+        def pipe() -> tuple[int, int]:
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            ours.callback(os.close, read_end)
+            theirs.callback(os.close, write_end)
+            return read_end, write_end
+
+        out, their_out = pipe()
+        err, their_err = pipe()
+        stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
+        theirs.callback(os.close, stdin)
         with os.fdopen(os.dup(stdin), "wb") as file:
             file.write(request.stdin)
         os.lseek(stdin, 0, os.SEEK_SET)
         fds = {0: stdin, 1: their_out, 2: their_err}
         argv = (program, *request.argv[1:])
-        return Child.spawn(argv, env, fds=fds, cwd=request.cwd), out, err
-    except OSError:
-        os.close(out)
-        os.close(err)
-        raise
-    finally:
-        for fd in (stdin, their_out, their_err):
-            os.close(fd)
+        child = Child.spawn(argv, env, fds=fds, cwd=request.cwd)
+        ours.pop_all()  # whoever reads them closes them
+        return child, out, err
 
 
 class _Run:
@@ -72,6 +79,7 @@ class _Run:
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
         self._left = request.max_output_bytes
         self._ended: str | None = None
+        self._deadline = asyncio.get_running_loop().time() + request.timeout_s
 
     async def lines(self) -> AsyncIterator[bytes]:
         tasks: list[asyncio.Task[None]] = []
@@ -95,19 +103,30 @@ class _Run:
     async def _gather(self) -> None:
         readers = [asyncio.create_task(self._read(name, fd)) for name, fd in self._pipes.items()]
         try:
-            # With its end its group is killed, so nothing of it keeps the pipes open; only what
-            # has left the group could, and is not waited for.
+            # The end of its time kills it, so this wait ends.
             await asyncio.wait([self._child.exited])
-            reading: set[asyncio.Task[None]] = set(readers)
-            before = None
-            while reading and (self._queue.full() or before != self._left):
-                before = self._left
-                _, reading = await asyncio.wait(reading, timeout=_DRAIN_S)
+            await self._drain(set(readers))
         finally:
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
         await self._queue.put(("end", b""))
+
+    async def _drain(self, reading: set[asyncio.Task[None]]) -> None:
+        """Read what is left. With its end its group is killed, so nothing of it keeps the pipes
+        open; what has left the group could, and is not waited for: not after its time, and not
+        for long, unless it is the client that is slow."""
+        loop = asyncio.get_running_loop()
+        longest = loop.time() + _LONGEST_DRAIN_S
+        last = max(self._deadline, loop.time()) + _DRAIN_S
+        before = None
+        while reading and loop.time() < last:
+            quiet = before == self._left or loop.time() >= longest
+            if quiet and not self._queue.full():
+                return
+            before = self._left
+            wait_s = min(_DRAIN_S, last - loop.time())
+            _, reading = await asyncio.wait(reading, timeout=wait_s)
 
     async def _read(self, name: str, fd: int) -> None:
         stream = asyncio.StreamReader(limit=_CHUNK)

@@ -5,6 +5,7 @@ before or during the walk, can lead out of the home. Programs in the machine are
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Generator, Sequence
@@ -40,16 +41,19 @@ class Home:
         """The descriptor of the path's directory, and the last component.
 
         Raises `FileNotFoundError` when a directory is missing (with ``create`` it is made, mode
-        0700) and `FileRefused` when a component is a link or no directory.
+        0700) and `FileRefused` when a component is a link, no directory or closed to us.
         """
         *folders, name = check_home_path(path, "path")
-        fd = os.open(self._root, _DIRECTORY)
+        with refused(path, "reached"):
+            fd = os.open(self._root, _DIRECTORY)
         try:
             for depth, folder in enumerate(folders, 1):
+                here = "/".join(folders[:depth])
                 if create:
-                    with contextlib.suppress(FileExistsError):
+                    with refused(here, "made"), contextlib.suppress(FileExistsError):
                         os.mkdir(folder, 0o700, dir_fd=fd)
-                inner = _open_folder(fd, folder, "/".join(folders[:depth]))
+                with refused(here, "opened"):
+                    inner = _open_folder(fd, folder, here)
                 os.close(fd)
                 fd = inner
             yield fd, name
@@ -60,11 +64,11 @@ class Home:
         """The file's content, or None when there is no such file.
 
         Raises `FileRefused` for anything but a regular file of our own with one name and at most
-        ``max_bytes``, and for one that does not hold still.
+        ``max_bytes``, for one that does not hold still, and for one that cannot be read.
         """
         for _ in range(_ATTEMPTS):
             try:
-                with self.parent(path) as (folder, name):
+                with self.parent(path) as (folder, name), refused(path, "read"):
                     return _read(folder, name, path, max_bytes)
             except FileNotFoundError:
                 return None
@@ -83,13 +87,22 @@ class Home:
     def remove(self, path: str) -> bool:
         """Take a file (or the link itself) away; False when there is none."""
         try:
-            with self.parent(path) as (folder, name):
+            with self.parent(path) as (folder, name), refused(path, "removed"):
                 os.unlink(name, dir_fd=folder)
         except FileNotFoundError:
             return False
-        except IsADirectoryError:
-            raise FileRefused(path, "is a directory") from None
         return True
+
+
+@contextlib.contextmanager
+def refused(path: str, what: str) -> Generator[None]:
+    """Whatever the system says against it becomes a `FileRefused`, but that it is not there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FileRefused(path, f"cannot be {what}: {error.strerror}") from None
 
 
 def _open_folder(fd: int, name: str, path: str) -> int:
@@ -98,8 +111,10 @@ def _open_folder(fd: int, name: str, path: str) -> int:
     except FileNotFoundError:
         raise
     except OSError:
-        kind = _kind(os.stat(name, dir_fd=fd, follow_symlinks=False))
-        raise FileRefused(path, f"is {kind}, not a directory") from None
+        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode):
+            raise
+        raise FileRefused(path, f"is {_kind(info)}, not a directory") from None
 
 
 def _read(folder: int, name: str, path: str, max_bytes: int) -> bytes:
@@ -108,10 +123,11 @@ def _read(folder: int, name: str, path: str, max_bytes: int) -> bytes:
     _check(before, path, max_bytes)
     try:
         fd = os.open(name, _FILE, dir_fd=folder)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise _Changed from error
+        # A link now, or another kind of thing: looked at again. Anything else is a refusal.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR):
+            raise _Changed from error
+        raise
     try:
         _same(before, os.fstat(fd))
         content = _read_all(fd, max_bytes + 1)

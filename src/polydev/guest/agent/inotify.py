@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -29,7 +30,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class Inotify:
     """``on_change`` gets the directory and the name (None: the directory itself, or events were
-    lost, so look at everything)."""
+    lost, so look at everything). Raises OSError when the user has no instance left: other machines
+    may run under the same one."""
 
     def __init__(self, on_change: Callable[[Path | None, str | None], None]) -> None:
         self._on_change = on_change
@@ -40,10 +42,14 @@ class Inotify:
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     def watch(self, folder: Path) -> bool:
-        """Watch a directory (again: no harm). False when it is not there or is a link."""
+        """Watch a directory (again: no harm). False when it is not there or is a link.
+
+        Raises OSError when the user has no watch left."""
         flags = _WANTED | _ONLYDIR | _DONT_FOLLOW
         number = _libc.inotify_add_watch(self._fd, os.fsencode(folder), ctypes.c_uint32(flags))
         if number < 0:
+            if ctypes.get_errno() in (errno.ENOSPC, errno.ENOMEM):
+                raise OSError(ctypes.get_errno(), "inotify_add_watch failed")
             return False
         self._folders[number] = folder
         return True

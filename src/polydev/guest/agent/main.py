@@ -1,6 +1,7 @@
 """The agent's start: takes its sockets from the supervisor, then serves its API on them."""
 
 import asyncio
+import os
 import socket
 import sys
 from typing import cast
@@ -16,7 +17,7 @@ from polydev.guest.agent.layout import Layout
 from polydev.guest.agent.login import Login
 from polydev.guest.agent.login_desk import LoginDesk
 from polydev.guest.agent.machine import MachineView
-from polydev.guest.agent.supervisor.link import AGENT_LISTEN_FD
+from polydev.guest.agent.supervisor.link import AGENT_LINK_FD, AGENT_LISTEN_FD
 from polydev.guest.agent.supervisor_link import Hello, SupervisorLink
 
 _WATCH_NOTE = "watch"
@@ -73,6 +74,9 @@ def build(layout: Layout, hello: Hello, link: SupervisorLink) -> Agent:
 
 
 async def serve() -> None:
+    for fd in (AGENT_LINK_FD, AGENT_LISTEN_FD):
+        # They had to be inherited by us. What we start could pose as us with them.
+        os.set_inheritable(fd, False)
     link = SupervisorLink.inherited()
     agent = build(Layout(), await link.hello, link)
     await Server(agent).serve(sockets=[socket.socket(fileno=AGENT_LISTEN_FD)])

@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 _SAFE_FD: Final = 64
 """Descriptors are moved above this first, so that no target number hides a source."""
+_DEFAULTS: Final = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 def find_program(name: str, env: Mapping[str, str]) -> str | None:
@@ -62,8 +64,10 @@ class Child:
                 dict(env),
                 file_actions=actions,
                 setsid=True,
-                # Python ignores these two, and "ignored" would be inherited.
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+                # "Ignored" and "blocked" would be inherited: from us, as Python ignores two of
+                # these, or from whatever started us.
+                setsigdef=_DEFAULTS,
+                setsigmask=(),
             )
         finally:
             os.fchdir(here)
@@ -94,6 +98,23 @@ class Child:
         _, status = os.waitpid(self.pid, 0)
         if not self.exited.done():
             self.exited.set_result(os.waitstatus_to_exitcode(status))
+
+
+def hang_up(session: int) -> None:
+    """SIGHUP to all that is left of a session, as when a terminal's line is cut.
+
+    Job control puts background jobs into groups of their own, which the leader's end does not
+    reach. What asked to outlive its terminal (nohup, setsid) does.
+    """
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # proc(5) stat: state, ppid, pgrp, session; the name before them may hold anything.
+            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                os.kill(int(entry.name), signal.SIGHUP)
+                os.kill(int(entry.name), signal.SIGCONT)
 
 
 def describe_exit(code: int) -> str:

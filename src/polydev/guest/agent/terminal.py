@@ -9,7 +9,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from polydev.guest.agent.process import Child
+from polydev.guest.agent.process import Child, hang_up
 
 _CHUNK: Final = 32_768
 _DRAIN_S: Final = 0.5
@@ -35,7 +35,7 @@ class Terminal:
             self._master = master
             self.resize(columns, rows)
             self.child = Child.spawn(argv, env, fds={}, tty=os.ttyname(slave), cwd=cwd)
-        except OSError:
+        except BaseException:
             os.close(master)
             raise
         finally:
@@ -70,6 +70,7 @@ class Terminal:
     async def close(self) -> int:
         """End the program if it runs, hang up, and return its exit code."""
         await self.child.end(grace_s=1.0)
+        hang_up(self.child.pid)
         if self._open:
             self._open = False
             loop = asyncio.get_running_loop()

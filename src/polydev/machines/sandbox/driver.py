@@ -4,31 +4,34 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from polydev.domain.machine import Channel, MachineKind, MachineSpec
+from polydev.domain.machine import Channel, MachineSpec
 from polydev.egress.policy import EgressPolicy
 from polydev.errors import MachineError, MachineGone
 from polydev.guest.protocol import AGENT_SOCKET, DISPLAY_SOCKET, MachineConfig
 from polydev.machines import cgroups
 from polydev.machines.driver import Driver, DriverState, Exited, Finding, Leftover, Running
-from polydev.machines.hostile_socket import connect_hostile
-from polydev.machines.processes import ProcessRef, end_process, wait_gone
+from polydev.machines.processes import ProcessRef, end_process, kill_all, wait_gone
 from polydev.machines.sandbox.console import read_end
+from polydev.machines.sandbox.dial import dial_socket
+from polydev.machines.sandbox.folders import make_folders
 from polydev.machines.sandbox.host_check import check_host
 from polydev.machines.sandbox.keeper import KeeperConfig
+from polydev.machines.sandbox.launch import Launch
 from polydev.machines.sandbox.layout import MachinePaths
+from polydev.machines.sandbox.marks import KEEPER_MODULE, carriers, living
 from polydev.machines.sandbox.remove import remove_tree
-from polydev.machines.sandbox.root import Shared, bwrap_argv, data_files
-from polydev.machines.sandbox.uids import free_uid, lease_of
+from polydev.machines.sandbox.root import Shared, bwrap_argv, data_files, seal
+from polydev.machines.sandbox.uids import Lease
 
 _SOCKETS = {Channel.AGENT: Path(AGENT_SOCKET).name, Channel.DISPLAY: Path(DISPLAY_SOCKET).name}
 _SUPERVISOR = "/opt/polydev/agent/bin/supervisor"
+_END_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class SandboxDriver(Driver):
         self._options = options
         self._cgroups = cgroups.detect()
         self._own_users = os.geteuid() == 0
-        self._uid_lock = asyncio.Lock()
+        self._folders_lock = asyncio.Lock()
         self._reapers: set[asyncio.Task[int]] = set()
 
     def _paths(self, machine_id: str) -> MachinePaths:
@@ -67,89 +70,66 @@ class SandboxDriver(Driver):
             # A server killed during a boot never wrote down what it had started; two incarnations
             # on one home would destroy each other's work.
             await self.stop(lost)
+        await asyncio.to_thread(cgroups.sweep, self._cgroups, living)
         try:
-            uid = await self._make_folders(spec, paths)
-            joins = cgroups.create(self._cgroups, spec.incarnation, spec.limits)
-            return await self._start_keeper(spec, paths, uid, joins)
+            own = await self._make_folders(spec, paths)
+            try:
+                return await self._start_keeper(spec, paths, own)
+            finally:
+                if own is not None:
+                    own.close()  # the keeper holds it, if it came to be
         except BaseException as error:
-            await asyncio.shield(cgroups.remove(self._cgroups, spec.incarnation))
-            if not existed:
-                shutil.rmtree(paths.folder, ignore_errors=True)
+            with contextlib.suppress(MachineError):
+                await asyncio.shield(self._end(spec.incarnation))
+                if not existed:
+                    await asyncio.shield(asyncio.to_thread(remove_tree, paths.folder))
             if not isinstance(error, OSError):
                 raise
             raise MachineError(
                 f"The sandbox could not be made: {error.strerror} ({error.filename}).",
             ) from error
 
-    async def _make_folders(self, spec: MachineSpec, paths: MachinePaths) -> int | None:
-        machines = paths.folder.parent
-        for folder in (machines.parent, machines):
-            folder.mkdir(parents=True, exist_ok=True)
-            # Machines' users must be able to pass through, not to list.
-            if self._own_users:
-                folder.chmod(0o711)
-        paths.console.parent.mkdir(mode=0o700, exist_ok=True)
-        async with self._uid_lock:
-            uid: int | None = None
-            if paths.folder.exists():
-                uid = lease_of(paths.folder) if self._own_users else None
-            else:
-                if self._own_users:
-                    uid = free_uid(machines, self._options.uid_base, self._options.uid_count)
-                paths.folder.mkdir(mode=0o710)
-                if uid is not None:
-                    os.chown(paths.folder, 0, uid)
-        # Sockets of an earlier incarnation are of no use; the home stays.
-        for folder in (paths.host, paths.egress):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
-        wanted = [paths.host, paths.egress]
-        if spec.kind is MachineKind.CLI and not paths.home.exists():
-            paths.home.mkdir(mode=0o700)
-            wanted.append(paths.home)
-        if uid is not None:
-            for folder in wanted:
-                os.chown(folder, uid, uid)
-            # The proxy's socket is for the machine to use, not to replace.
-            os.chown(paths.egress, 0, uid)
-            paths.egress.chmod(0o750)
-        return uid
+    async def _make_folders(self, spec: MachineSpec, paths: MachinePaths) -> Lease | None:
+        options = self._options
+        async with self._folders_lock:
+            return await make_folders(
+                paths, spec.kind, options.uid_base, options.uid_count, own_users=self._own_users
+            )
 
     async def _start_keeper(
-        self, spec: MachineSpec, paths: MachinePaths, uid: int | None, joins: list[Path]
+        self, spec: MachineSpec, paths: MachinePaths, own: Lease | None
     ) -> DriverState:
         options = self._options
+        files = data_files(spec, self._machine_config(spec), options.ca_bundle, options.extra_ca)
         config = KeeperConfig(
             machine_id=spec.machine_id,
-            incarnation=spec.incarnation,
-            uid=uid,
-            bwrap=bwrap_argv(spec, paths, options.shared),
-            command=[_SUPERVISOR],
-            data_files=[
-                [file.path, file.text, file.mode]
-                for file in data_files(
-                    spec, self._machine_config(spec), options.ca_bundle, options.extra_ca
-                )
-            ],
+            launch=Launch(
+                incarnation=spec.incarnation,
+                bwrap=bwrap_argv(spec, paths, options.shared),
+                command=[_SUPERVISOR],
+                data_files=[[file.path, file.text, file.mode] for file in files],
+                seal=seal(),
+                cgroups=cgroups.plan(self._cgroups, spec.incarnation, spec.limits),
+                uid=own.uid if own else None,
+            ),
             egress_policy=options.egress.to_dict(),
             egress_dir=str(paths.egress),
             keeper_file=str(paths.keeper_file),
             console=str(paths.console),
             egress_log=str(paths.egress_log),
-            cgroup_procs=[str(path) for path in joins],
-            max_processes=spec.limits.processes,
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
             "-m",
-            "polydev.machines.sandbox.keeper",
+            KEEPER_MODULE,
             spec.machine_id,
             spec.incarnation,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=() if own is None else (own.fd,),
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         )
@@ -204,26 +184,26 @@ class SandboxDriver(Driver):
         return Exited("its keeper process has ended")
 
     async def dial(self, state: DriverState, channel: Channel) -> socket.socket:
-        if not _keeper(state).alive():
+        if not _keeper(state).alive() or "init_pid" not in state:
             raise MachineGone("The machine is not running.")
-        paths = self._paths(str(state["machine_id"]))
-        try:
-            folder = os.open(paths.host, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise MachineGone("The machine is gone.", detail=str(error)) from None
-        try:
-            return connect_hostile(folder, _SOCKETS[channel])
-        finally:
-            os.close(folder)
+        return dial_socket(_init(state), _SOCKETS[channel])
 
     async def stop(self, state: DriverState) -> None:
         await end_process(_keeper(state), grace_s=5)
         # Killed hard, a keeper leaves its machine to the kernel: see it gone before saying so.
-        if "init_pid" in state:
-            init = ProcessRef(int(state["init_pid"]), int(state["init_ticks"]))
-            if not await wait_gone(init, timeout_s=10):
-                await end_process(init, grace_s=0.1)
-        await cgroups.remove(self._cgroups, str(state["incarnation"]))
+        await self._end(str(state["incarnation"]))
+        if "init_pid" not in state:
+            return
+        await end_process(_init(state), grace_s=0.1)
+        if not await wait_gone(_init(state), timeout_s=_END_S):
+            raise MachineError(f"Machine {state['machine_id']} does not end.")
+
+    async def _end(self, incarnation: str) -> None:
+        """Kill what there is of an incarnation, whoever still knows of it. Its keeper is no more,
+        or dies of this too."""
+        ended = await kill_all(lambda: carriers(incarnation), timeout_s=_END_S)
+        if not await cgroups.end(self._cgroups, incarnation, timeout_s=_END_S) or not ended:
+            raise MachineError(f"Processes of incarnation {incarnation} do not end.")
 
     async def destroy(self, machine_id: str, state: DriverState | None) -> None:
         paths = self._paths(machine_id)
@@ -267,8 +247,19 @@ class SandboxDriver(Driver):
             if entry.is_dir() and entry.name not in keep
         ]
 
-    async def remove_leftover(self, leftover: Leftover) -> None:
-        await self.destroy(leftover.name, None)
+    async def remove_leftover(self, leftover: Leftover) -> Path | None:
+        paths = self._paths(leftover.name)
+        if not paths.home.exists():
+            await self.destroy(leftover.name, None)
+            return None
+        running = self._state_on_disk(paths)
+        if running is not None:
+            await self.stop(running)
+        paths.orphans.mkdir(mode=0o700, exist_ok=True)
+        aside = paths.free_orphan()
+        # With its folder goes the lease of its user id: no new machine may own these files.
+        paths.folder.rename(aside)
+        return aside
 
     async def check_host(self) -> list[Finding]:
         return await check_host(self._cgroups, own_users=self._own_users)
@@ -276,6 +267,10 @@ class SandboxDriver(Driver):
 
 def _keeper(state: DriverState) -> ProcessRef:
     return ProcessRef(int(state["pid"]), int(state["start_ticks"]))
+
+
+def _init(state: DriverState) -> ProcessRef:
+    return ProcessRef(int(state["init_pid"]), int(state["init_ticks"]))
 
 
 def _init_pid(line: bytes) -> int:

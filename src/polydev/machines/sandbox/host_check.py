@@ -6,6 +6,7 @@ from pathlib import Path
 
 from polydev.machines.cgroups import CgroupSupport
 from polydev.machines.driver import Finding
+from polydev.machines.sandbox.nesting import PATH, find_bwrap, nesting_fault
 
 GUEST_PYTHON = Path("/usr/bin/python3")
 
@@ -20,14 +21,14 @@ _PROGRAMS = (
 async def check_host(support: CgroupSupport, *, own_users: bool) -> list[Finding]:
     findings: list[Finding] = []
     for program, package in _PROGRAMS:
-        where = shutil.which(program)
+        where = shutil.which(program, path=PATH)
         findings.append(
             Finding(program, where is not None, where or "missing", f"apt-get install {package}")
         )
     findings.append(_chromium())
     findings.append(await _guest_python())
-    if shutil.which("bwrap"):
-        findings.append(await _namespaces())
+    if shutil.which("bwrap", path=PATH):
+        findings += [await _namespaces(), await _nesting()]
     findings.append(
         Finding(
             "limits",
@@ -83,7 +84,7 @@ async def _guest_python() -> Finding:
 
 async def _namespaces() -> Finding:
     code, out = await _run(
-        *("bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000"),
+        *(find_bwrap(), "--unshare-all", "--uid", "1000", "--gid", "1000"),
         *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"),
     )
     return Finding(
@@ -92,6 +93,19 @@ async def _namespaces() -> Finding:
         "bubblewrap can make a sandbox" if code == 0 else out.strip()[:200],
         "sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also "
         "kernel.apparmor_restrict_unprivileged_userns=0",
+    )
+
+
+async def _nesting() -> Finding:
+    fault = await asyncio.to_thread(nesting_fault)
+    return Finding(
+        "browser's sandbox",
+        fault is None,
+        "Chromium's own sandbox works inside a machine"
+        if fault is None
+        else f"Chromium runs without its own sandbox in a machine, which cannot make one: {fault}",
+        "sysctl user.max_user_namespaces=15000; in a container allow user namespaces",
+        required=False,
     )
 
 

@@ -17,9 +17,16 @@ class MachinePaths:
         return self.state_dir / "machines" / self.machine_id
 
     @property
-    def host(self) -> Path:
-        """Bound read-write into the machine: the agent's and the display's sockets. Hostile."""
-        return self.folder / "host"
+    def orphans(self) -> Path:
+        """Root's alone: folders of CLI machines that no row owned (`remove_leftover`)."""
+        return self.state_dir / "orphans"
+
+    def free_orphan(self) -> Path:
+        """Where to keep this machine's folder; one kept earlier stays as it is."""
+        path, number = self.orphans / self.machine_id, 2
+        while path.exists():
+            path, number = self.orphans / f"{self.machine_id}.{number}", number + 1
+        return path
 
     @property
     def egress(self) -> Path:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polydev.domain.machine import MachineKind, MachineSpec
-from polydev.guest.protocol import CA_BUNDLE, CONFIG_FILE, EXTRA_CA, HOME
+from polydev.guest.protocol import AGENT_SOCKET, CA_BUNDLE, CONFIG_FILE, EXTRA_CA, HOME
 from polydev.machines.sandbox.layout import MachinePaths
+from polydev.machines.sandbox.nesting import find_bwrap
 
 GUEST_UID = 1000
 GUEST_NAME = "dev"
+
+SOCKETS = str(Path(AGENT_SOCKET).parent)
+_SOCKETS_SIZE = str(64 << 10)
+_MADE_UP_SIZE = str(1 << 20)
+_SEALED = ("/usr/local", "/opt", "/etc", "/run", "/dev", "/")
 
 _PUBLIC_ETC = (
     "/etc/fonts",
@@ -95,25 +101,27 @@ def bwrap_argv(spec: MachineSpec, paths: MachinePaths, shared: Shared) -> list[s
     """The command line up to the data files, which the keeper adds with their descriptors."""
     scratch = str(spec.limits.scratch_mib << 20)
     argv = [
-        "bwrap",
+        find_bwrap(),
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
         *("--unshare-cgroup-try", "--uid", str(GUEST_UID), "--gid", str(GUEST_UID)),
         *("--hostname", spec.hostname, "--die-with-parent", "--new-session"),
         *("--clearenv", "--cap-drop", "ALL"),
-        *("--ro-bind", "/usr", "/usr", "--tmpfs", "/usr/local"),
+        *("--ro-bind", "/usr", "/usr", *_made_up("/usr/local")),
         *_system_links(),
         *("--proc", "/proc", "--dev", "/dev"),
         *("--perms", "1777", "--size", scratch, "--tmpfs", "/tmp"),  # noqa: S108 - the guest's own
         *("--perms", "1777", "--size", scratch, "--tmpfs", "/dev/shm"),  # noqa: S108 - likewise
-        *("--perms", "0755", "--tmpfs", "/run", "--perms", "0755", "--tmpfs", "/etc"),
-        *("--dir", "/etc/ssl/certs", "--dir", "/var/tmp"),  # noqa: S108 - likewise
+        *_made_up("/run"),
+        *_made_up("/etc"),
+        *("--dir", "/etc/ssl/certs", "--symlink", "../tmp", "/var/tmp"),  # noqa: S108 - likewise
     ]
     for path in _PUBLIC_ETC:
         argv += ["--ro-bind-try", path, path]
-    argv += ["--perms", "0755", "--tmpfs", "/opt"]
+    argv += _made_up("/opt")
     for source, target in ((shared.agent, "agent"), (shared.tools, "tools"), (shared.node, "node")):
         argv += ["--ro-bind", str(source), f"/opt/polydev/{target}"]
-    argv += ["--bind", str(paths.host), "/run/polydev/host"]
+    # The sockets that the host dials (`dial.py`): in the machine's memory, not on the host's disk.
+    argv += ["--perms", "0700", "--size", _SOCKETS_SIZE, "--tmpfs", SOCKETS]
     argv += ["--ro-bind", str(paths.egress), "/run/polydev/egress"]
     if spec.kind is MachineKind.CLI:
         argv += ["--bind", str(paths.home), HOME]
@@ -128,6 +136,17 @@ def bwrap_argv(spec: MachineSpec, paths: MachinePaths, shared: Shared) -> list[s
     ):
         argv += ["--setenv", name, value]
     return argv
+
+
+def seal() -> list[str]:
+    """The options that come after all others: nothing can be put beside what the machine was made
+    of, and so nothing fills the host's memory there."""
+    return [word for path in _SEALED for word in ("--remount-ro", path)]
+
+
+def _made_up(path: str) -> list[str]:
+    """A folder of our own making, sealed once it is complete."""
+    return ["--perms", "0755", "--size", _MADE_UP_SIZE, "--tmpfs", path]
 
 
 def _system_links() -> list[str]:

@@ -1,13 +1,19 @@
-"""The audit log: append-only, each line's hash covering the line before it."""
+"""The audit log: append-only, each line's hash covering the line before it.
+
+The hashes need no key, so they show an edit only to somebody who knows a later line's hash.
+`polydev.vault.audit_seal` keeps the last one outside the database, authenticated.
+"""
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from polydev.store.database import audit_line_written
 from polydev.store.models import AuditRow
 from polydev.store.records import AuditRecord
 
@@ -35,6 +41,7 @@ async def append(
     row.hash = _hash(row)
     tx.add(row)
     await tx.flush()
+    audit_line_written(tx, row.seq, row.hash)
 
 
 async def first_broken(tx: AsyncSession) -> int | None:
@@ -46,6 +53,24 @@ async def first_broken(tx: AsyncSession) -> int | None:
             return expected
         previous, expected = row.hash, expected + 1
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The newest line."""
+
+    seq: int
+    hash: str
+
+
+async def last(tx: AsyncSession) -> Last | None:
+    row = await tx.scalar(select(AuditRow).order_by(AuditRow.seq.desc()).limit(1))
+    return Last(row.seq, row.hash) if row else None
+
+
+async def hash_at(tx: AsyncSession, seq: int) -> str | None:
+    """The hash of the line with this number; None if there is none."""
+    return await tx.scalar(select(AuditRow.hash).where(AuditRow.seq == seq))
 
 
 async def list_recent(tx: AsyncSession, *, limit: int = 100) -> list[AuditRecord]:

@@ -40,9 +40,10 @@ async def list_of(tx: AsyncSession, user_id: str) -> list[CredentialRecord]:
 
 
 async def set_machine(
-    tx: AsyncSession, user_id: str, credential_id: str, machine_id: str | None
+    tx: AsyncSession, user_id: str, credential_id: str, machine_id: str, *, version: int
 ) -> CredentialRecord:
-    return await _set(tx, user_id, credential_id, machine_id=machine_id)
+    """Say which machine has, or is about to get, which version."""
+    return await _set(tx, user_id, credential_id, machine_id=machine_id, delivered_version=version)
 
 
 async def set_verified(

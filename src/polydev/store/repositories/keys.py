@@ -60,6 +60,21 @@ async def authenticate(tx: AsyncSession, secret: str) -> tuple[ApiKeyRecord, Use
     return ApiKeyRecord.of(key), UserRecord.of(user)
 
 
+async def stands(tx: AsyncSession, key_id: str) -> bool:
+    """Whether `authenticate` would still take the key with this id."""
+    found = await tx.scalar(
+        select(ApiKeyRow.id)
+        .join(UserRow, UserRow.id == ApiKeyRow.user_id)
+        .where(
+            ApiKeyRow.id == key_id,
+            ApiKeyRow.revoked_at.is_(None),
+            ApiKeyRow.expires_at.is_(None) | (ApiKeyRow.expires_at > datetime.now(UTC)),
+            UserRow.disabled_at.is_(None),
+        )
+    )
+    return found is not None
+
+
 def wants_touch(record: ApiKeyRecord) -> bool:
     """Whether ``last_used_at`` is old enough to be worth a write."""
     return record.last_used_at is None or datetime.now(UTC) - record.last_used_at > _TOUCH_EVERY

@@ -1,15 +1,17 @@
 """Machines' rows. Every change of a warm machine's owner is a compare-and-swap."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from polydev.domain.ids import new_id
 from polydev.domain.machine import MachineKind, MachineState
 from polydev.errors import MachineError
-from polydev.store.models import CredentialRow, MachineRow, SessionRow
+from polydev.store.models import CredentialRow, MachineRow, SessionRow, UserRow
 from polydev.store.records import MachineRecord
 
 _ALIVE = (MachineState.STARTING.value, MachineState.READY.value)
@@ -115,6 +117,30 @@ async def any_list(tx: AsyncSession) -> list[MachineRecord]:
     return await _list(tx)
 
 
+async def any_gone(tx: AsyncSession, *, limit: int) -> list[MachineRecord]:
+    """The machines destroyed last, on every host: their console logs are kept."""
+    rows = await tx.scalars(
+        select(MachineRow)
+        .where(MachineRow.state == MachineState.DESTROYED.value)
+        .order_by(MachineRow.destroyed_at.desc(), MachineRow.id)
+        .limit(limit)
+    )
+    return [MachineRecord.of(row) for row in rows]
+
+
+async def used_by(
+    tx: AsyncSession, records: Iterable[MachineRecord]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Machine id -> (its person's name, the sign-in that it was the browser machine of)."""
+    found = await tx.execute(
+        select(MachineRow.id, UserRow.name, SessionRow.id)
+        .outerjoin(UserRow, UserRow.id == MachineRow.user_id)
+        .outerjoin(SessionRow, SessionRow.machine_id == MachineRow.id)
+        .where(MachineRow.id.in_([record.id for record in records]))
+    )
+    return {machine: (name, session) for machine, name, session in found}
+
+
 async def list_of_executor(tx: AsyncSession, executor_id: str) -> list[MachineRecord]:
     return await _list(tx, MachineRow.executor_id == executor_id)
 
@@ -128,11 +154,52 @@ async def _list(tx: AsyncSession, *conditions: Any) -> list[MachineRecord]:
     return [MachineRecord.of(row) for row in rows]
 
 
-async def count_alive(tx: AsyncSession, executor_id: str) -> int:
-    """Machines of this host that run or are about to."""
+async def count_alive(tx: AsyncSession, executor_id: str, *, besides: str | None = None) -> int:
+    """Machines of this host that run or are about to, not counting ``besides``."""
     query = select(func.count()).select_from(MachineRow)
     query = query.where(MachineRow.executor_id == executor_id, MachineRow.state.in_(_ALIVE))
+    if besides is not None:
+        query = query.where(MachineRow.id != besides)
     return int(await tx.scalar(query) or 0)
+
+
+async def places_to_come(tx: AsyncSession, executor_id: str) -> int:
+    """How many CLI machines the live sign-ins of this host will yet start: one for each person
+    who has none running. A sign-in without a machine may become any host's."""
+    machine, cli = aliased(MachineRow), aliased(MachineRow)
+    query = (
+        select(func.count(SessionRow.user_id.distinct()))
+        .outerjoin(machine, machine.id == SessionRow.machine_id)
+        .outerjoin(
+            cli,
+            (cli.user_id == SessionRow.user_id)
+            & (cli.kind == MachineKind.CLI.value)
+            & cli.state.in_(_ALIVE),
+        )
+        .where(
+            SessionRow.ended_at.is_(None),
+            cli.id.is_(None),
+            machine.id.is_(None) | (machine.executor_id == executor_id),
+        )
+    )
+    return int(await tx.scalar(query) or 0)
+
+
+async def move_to_executor(
+    tx: AsyncSession, executor_id: str, machine_ids: Iterable[str]
+) -> list[str]:
+    """Machines that lie on this host but say otherwise; returns the ids of those moved."""
+    moved = await tx.scalars(
+        update(MachineRow)
+        .where(
+            MachineRow.id.in_(list(machine_ids)),
+            MachineRow.executor_id != executor_id,
+            MachineRow.state != MachineState.DESTROYED.value,
+        )
+        .values(executor_id=executor_id)
+        .returning(MachineRow.id)
+    )
+    return sorted(moved)
 
 
 async def cli_machine_of(tx: AsyncSession, user_id: str) -> MachineRecord | None:

@@ -98,9 +98,15 @@ async def any_get(tx: AsyncSession, session_id: str) -> SessionRecord | None:
     return SessionRecord.of(row) if row else None
 
 
-async def any_live(tx: AsyncSession) -> list[SessionRecord]:
+async def any_unfinished(tx: AsyncSession) -> list[SessionRecord]:
+    """All that have not ended, and those whose machine has not yet been written down as gone."""
     rows = await tx.scalars(
-        select(SessionRow).where(SessionRow.ended_at.is_(None)).order_by(SessionRow.created_at)
+        select(SessionRow)
+        .where(
+            SessionRow.ended_at.is_(None)
+            | (SessionRow.machine_id.is_not(None) & SessionRow.machine_gone_at.is_(None))
+        )
+        .order_by(SessionRow.created_at)
     )
     return [SessionRecord.of(row) for row in rows]
 

@@ -80,6 +80,22 @@ async def authenticate_cookie(
     return WebLoginRecord.of(found[0]), UserRecord.of(found[1])
 
 
+async def stands(tx: AsyncSession, login_id: str) -> bool:
+    """Whether `authenticate_cookie` would still take the cookie with this id."""
+    found = await tx.scalar(
+        select(WebLoginRow.id)
+        .join(UserRow, UserRow.id == WebLoginRow.user_id)
+        .where(
+            WebLoginRow.id == login_id,
+            WebLoginRow.kind == "cookie",
+            WebLoginRow.revoked_at.is_(None),
+            WebLoginRow.expires_at > datetime.now(UTC),
+            UserRow.disabled_at.is_(None),
+        )
+    )
+    return found is not None
+
+
 async def revoke(tx: AsyncSession, login_id: str) -> None:
     await tx.execute(
         update(WebLoginRow).where(WebLoginRow.id == login_id).values(revoked_at=datetime.now(UTC))

@@ -13,7 +13,9 @@ from typing import Final
 from polydev.guest.agent.redact import clean
 
 MARK: Final = "@polydev "
-"""Starts a machine-readable line. A unit cannot forge one: its lines carry its own prefix."""
+"""Starts a machine-readable line, for people and tests that read the log. A unit's own lines carry
+its prefix; but any program in the machine can write to this console by way of /proc, so whoever
+reads such a line believes it no more than the rest: nothing is decided by it."""
 
 _LINES_KEPT: Final = 300
 

@@ -16,6 +16,7 @@ import re
 import resource
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Coroutine
 from typing import Final, cast
@@ -76,6 +77,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGUSR1, self.wm.ready)
+        _end_with_the_host()
         if self.display in self.units:
             self.display.start()
             self._certificates = asyncio.create_task(self._prepare_browser())
@@ -171,7 +173,9 @@ class Supervisor:
             if not self._config.extra_ca:
                 return
             for command in programs.certificate_imports(self._layout):
-                child = await asyncio.create_subprocess_exec(*command, env=self._base)
+                child = await asyncio.create_subprocess_exec(
+                    *command, stdin=asyncio.subprocess.DEVNULL, env=self._base
+                )
                 if await child.wait() != 0:
                     self._console.add("supervisor", "the extra CA could not be added to Chromium")
         except (OSError, ValueError) as error:
@@ -287,6 +291,16 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         unit = "forwarder" if record.name.endswith("forwarder") else "supervisor"
         self._console.add(unit, record.getMessage())
+
+
+def _end_with_the_host() -> None:
+    """Standard input, if it is a socket, is the host's keeper: never written to, it ends with it.
+
+    With the supervisor the machine ends. The kernel sees to that too, but not in the moments in
+    which bubblewrap is still asking it to.
+    """
+    if stat.S_ISSOCK(os.fstat(0).st_mode):
+        asyncio.get_running_loop().add_reader(0, os._exit, 1)
 
 
 def _limit(config: MachineConfig) -> None:

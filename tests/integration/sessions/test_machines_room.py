@@ -1,0 +1,108 @@
+"""Places for machines: the pool's give way to those that a person waits for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from polydev.domain.machine import MachineKind
+from polydev.domain.session import Reason, SessionState
+from polydev.errors import TooMany
+from tests.session_world import MakeWorld, World
+
+
+def machines(places: int, pool: int = 0) -> dict[str, Any]:
+    return {"machines": {"max_machines": places, "pool_size": pool}}
+
+
+async def warm_count(world: World) -> int:
+    return len(await world.server.machines.warm_machines())
+
+
+async def test_a_sign_in_completes_on_a_host_with_two_places_and_a_pool(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(2, pool=1))
+    await world.host.hangs.reached("ready browser")
+    session = await world.over(await world.start())
+    assert (session.state, session.reason) == (SessionState.COMPLETED, None)
+
+
+async def test_the_pool_leaves_a_place_for_the_cli_machine_of_each_live_sign_in(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(3))
+    world.host.auto = False
+    session_id = await world.start()
+    await world.until(session_id, SessionState.AWAITING_USER)
+    await world.server.machines.make_warm()
+    with pytest.raises(TooMany):
+        await world.server.machines.make_warm()
+    assert await warm_count(world) == 1
+
+
+async def test_a_person_who_has_a_cli_machine_needs_no_second_place(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(3))
+    await world.server.machines.cli_machine(world.user_id)
+    world.host.auto = False
+    session_id = await world.start()
+    await world.until(session_id, SessionState.AWAITING_USER)
+    await world.server.machines.make_warm()
+    assert await warm_count(world) == 1
+
+
+async def test_a_warm_machine_gives_way_to_a_cli_machine(make_world: MakeWorld) -> None:
+    world = await make_world(**machines(1))
+    await world.server.machines.make_warm()
+    machine = await world.server.machines.cli_machine(world.user_id)
+    assert list(world.host.guests) == [machine.id]
+
+
+async def test_a_warm_machine_gives_way_to_a_hibernated_cli_machine(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(1))
+    machine = await world.server.machines.cli_machine(world.user_id)
+    await world.server.machines.hibernate(world.user_id, machine.id)
+    await world.server.machines.make_warm()
+    await world.server.machines.resume(world.user_id, machine.id)
+    assert list(world.host.guests) == [machine.id]
+
+
+async def test_a_warm_machine_that_still_boots_gives_way_once_it_is_up(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(1))
+    world.host.hangs.add("start")
+    making = asyncio.create_task(world.server.machines.make_warm())
+    await world.host.hangs.reached("start")
+    waiting = asyncio.create_task(world.server.machines.cli_machine(world.user_id))
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)
+    assert not done  # it waits for the warm one instead of failing
+    world.host.hangs.release("start")
+    await making
+    machine = await waiting
+    assert list(world.host.guests) == [machine.id]
+
+
+async def test_a_host_that_is_really_full_says_so(make_world: MakeWorld) -> None:
+    world = await make_world(**machines(1))
+    await world.server.machines.cli_machine(world.user_id)
+    session = await world.over(await world.start())
+    assert (session.state, session.reason) == (SessionState.FAILED, Reason.NO_ROOM)
+    assert session.detail == "All 1 machines of this host are in use. Try again in a minute."
+
+
+async def test_a_host_full_at_delivery_says_that_the_credential_is_safe(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(1))
+    session = await world.over(await world.start())
+    assert (session.state, session.reason) == (SessionState.FAILED, Reason.CLI_MACHINE_FAILED)
+    assert "The credential is stored" in (session.detail or "")
+    assert session.credential_id is not None
+    # The browser machine is gone now, so there is a place.
+    await world.server.credentials.deliver(world.user_id, session.credential_id)
+    assert len(world.host.of(MachineKind.CLI)) == 1
