@@ -44,7 +44,7 @@ def is_our_problem(headers: dict[str, str], body: bytes, status: int) -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 66_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 66_000,  # and no end
     ],
 )
 async def test_what_is_no_http_gets_a_problem_document(world: World, request_bytes: bytes) -> None:
