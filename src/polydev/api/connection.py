@@ -31,6 +31,7 @@ class Connection(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
 
+    # uvicorn narrows asyncio's type of the transport in the same way.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_head()

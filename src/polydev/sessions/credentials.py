@@ -59,6 +59,7 @@ class CredentialService:
         try:
             await self._vault.check(user_id, credential_id)
         except VaultError as error:
+            # Without the traceback: a row that was edited is no fault of the code.
             log.error("credential.refused", credential_id=credential_id, detail=error.detail)  # noqa: TRY400
             verdict = StatusVerdict(ok=False, text=error.person)
         else:
