@@ -73,8 +73,10 @@ async def test_a_daemon_that_goes_on_talking_does_not_hold_the_stream(cli: Machi
 
 
 async def test_what_cannot_be_started_leaves_no_descriptor_behind(cli: Machine) -> None:
-    count = "ls /proc/$(pgrep -o -f bin/agent)/fd | wc -l"
-    before = await cli.sh(count)
+    async def open_descriptors() -> int:
+        return int((await cli.sh("ls /proc/$(pgrep -o -f bin/agent)/fd | wc -l"))[1])
+
+    before = await open_descriptors()
 
     for _ in range(5):
         with pytest.raises(AgentError, match="cannot be started"):
@@ -89,7 +91,9 @@ async def test_what_cannot_be_started_leaves_no_descriptor_behind(cli: Machine) 
                 await run(cli.client, *argv, cwd=cwd, env=env)
             assert "400" in refused.value.detail
 
-    assert await cli.sh(count) == before
+    # A connection of the call before may still be closing at either count; 25 refusals that
+    # each left one would show far above that.
+    assert await open_descriptors() < before + 5
 
 
 async def test_a_slow_reader_misses_nothing_of_a_program_that_has_ended(cli: Machine) -> None:
