@@ -70,6 +70,7 @@ class Reason(StrEnum):
     LOGIN_FAILED = "login_failed"
     CREDENTIAL_INVALID = "credential_invalid"
     CAPTURE_REFUSED = "capture_refused"
+    CAPTURE_UNANSWERED = "capture_unanswered"
     VAULT_FAILED = "vault_failed"
     CLI_MACHINE_FAILED = "cli_machine_failed"
     DELIVERY_FAILED = "delivery_failed"
@@ -131,9 +132,13 @@ REASON_TEXT: Final[dict[Reason, str]] = {
         "A file that the tool wrote was not one we accept (its name is in the details). Nothing "
         "was stored."
     ),
+    Reason.CAPTURE_UNANSWERED: (
+        "The tool's files could not be read from the browser machine in time. Start again; if it "
+        "happens twice, show the operator this session's console log."
+    ),
     Reason.VAULT_FAILED: (
-        "The credential could not be stored. Nothing is kept in clear; tell the operator, then "
-        "start again."
+        "The vault could not store the credential, or not open what it had stored. Nothing is "
+        "kept in clear; tell the operator, then start again."
     ),
     Reason.CLI_MACHINE_FAILED: (
         "Your CLI machine did not start. The credential is safe in the vault: try "

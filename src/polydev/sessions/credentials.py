@@ -122,6 +122,7 @@ class CredentialService:
             if credential.verified_at is None:
                 raise PolydevError(f"Session {session_id} has not been verified.")
             provider = self._catalog.get(session.provider)
+            gone_at = session.machine_gone_at  # already, where its place was needed
             body: dict[str, object] = {
                 "provider": session.provider,
                 "account": credential.account,
@@ -136,7 +137,7 @@ class CredentialService:
                 "verified_at": credential.verified_at.isoformat(),
                 "status_command": shlex.join(provider.status.command),
                 "status_output": credential.status_output or "",
-                "machine_gone_at": None,
+                "machine_gone_at": gone_at.isoformat() if gone_at else None,
             }
             receipt_id = await receipts.insert(
                 tx,

@@ -32,7 +32,7 @@ class Ending:
         session = await session_of(self._db, session_id)
         if session.state in LIVE_STATES:
             async with self._db.transaction() as tx:
-                if state is not SessionState.COMPLETED:
+                if state is not SessionState.COMPLETED and reason is not Reason.VAULT_FAILED:
                     detail = await _with_stored(tx, session, detail)
                 session = await sessions.transition(
                     tx, session_id, state, reason=reason, detail=detail
@@ -48,6 +48,12 @@ class Ending:
         return session.state.value
 
     async def release(self, session_id: str) -> None:
+        """The browser machine is destroyed, and whoever watches hears that it is over."""
+        await self.give_back(session_id)
+        self._watchers.notify(session_id)
+        self._watchers.ended(session_id)
+
+    async def give_back(self, session_id: str) -> None:
         """The browser machine is destroyed, and the session and receipt say when."""
         session = await session_of(self._db, session_id)
         if session.machine_id is not None and session.machine_gone_at is None:
@@ -58,8 +64,6 @@ class Ending:
                     tx, session_id, "machine_gone", {"machineId": session.machine_id}
                 )
                 await receipts.set_machine_gone(tx, session_id, gone_at)
-        self._watchers.notify(session_id)
-        self._watchers.ended(session_id)
 
     async def _destroy_surely(self, machine_id: str) -> None:
         pause = 1.0

@@ -17,6 +17,7 @@ from polydev.errors import (
     TooMany,
     VaultError,
 )
+from polydev.guest.client import AgentUnreachable
 from polydev.guest.protocol import EventKind
 from polydev.machines.manager import MachineManager
 from polydev.providers.catalog import Catalog
@@ -145,6 +146,8 @@ class Journey:
                 raise SessionFailed(
                     Reason.CAPTURE_REFUSED, detail=f"{error.offender}: {error.detail}"
                 ) from error
+            except AgentUnreachable as error:
+                raise SessionFailed(Reason.CAPTURE_UNANSWERED, detail=error.detail) from error
             except AgentError as error:
                 raise SessionFailed(Reason.CREDENTIAL_INVALID, detail=error.detail) from error
         identity = identity_of(provider, bundle)
@@ -181,10 +184,7 @@ class Journey:
         session = await self._session(session_id)
         if session.credential_id is None:
             raise SessionFailed(Reason.VAULT_FAILED, detail="the session names no credential")
-        try:
-            record = await self._machines.cli_machine(session.user_id)
-        except (TooMany, MachineError) as error:
-            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
+        record = await self._cli_machine(session)
         with _credential_failures(Reason.DELIVERY_FAILED):
             await self._credentials.deliver_into(session.user_id, session.credential_id, record)
         async with self._db.transaction() as tx:
@@ -226,6 +226,17 @@ class Journey:
         while not await self.cancel_requested(session_id):
             await self._watchers.wait_cancel(session_id, timeout_s=_CANCEL_POLL_S)
 
+    async def _cli_machine(self, session: SessionRecord) -> MachineRecord:
+        """The person's CLI machine. On a full host it gets the browser machine's place, which has
+        nothing left to do once its files are in the vault."""
+        try:
+            with contextlib.suppress(TooMany):
+                return await self._machines.cli_machine(session.user_id)
+            await self.ending.give_back(session.id)
+            return await self._machines.cli_machine(session.user_id)
+        except (TooMany, MachineError) as error:
+            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
+
     # Rows
 
     async def _session(self, session_id: str) -> SessionRecord:
@@ -258,5 +269,7 @@ def _credential_failures(unreached: Reason) -> Generator[None]:
         raise SessionFailed(Reason.CREDENTIAL_REVOKED, detail=error.detail) from error
     except InvalidInput as error:
         raise SessionFailed(Reason.CLI_MISSING, detail=error.detail) from error
-    except (AgentError, MachineError, VaultError, Conflict) as error:
+    except VaultError as error:
+        raise SessionFailed(Reason.VAULT_FAILED, detail=error.detail) from error
+    except (AgentError, MachineError, Conflict) as error:
         raise SessionFailed(unreached, detail=error.detail) from error

@@ -54,7 +54,7 @@ STEPS: Final[tuple[Step, ...]] = (
         SessionState.CAPTURING,
         Journey.capture,
         lambda j: j.timeouts.capture,
-        Reason.CREDENTIAL_INVALID,
+        Reason.CAPTURE_UNANSWERED,
     ),
     Step(
         "deliver",

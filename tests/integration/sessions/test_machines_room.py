@@ -8,6 +8,7 @@ import pytest
 from polydev.domain.machine import MachineKind
 from polydev.domain.session import Reason, SessionState
 from polydev.errors import TooMany
+from polydev.store.repositories import receipts
 from tests.session_world import MakeWorld, World
 
 
@@ -95,14 +96,44 @@ async def test_a_host_that_is_really_full_says_so(make_world: MakeWorld) -> None
     assert session.detail == "All 1 machines of this host are in use. Try again in a minute."
 
 
-async def test_a_host_full_at_delivery_says_that_the_credential_is_safe(
-    make_world: MakeWorld,
-) -> None:
+async def test_the_browser_machines_place_becomes_the_cli_machines(make_world: MakeWorld) -> None:
     world = await make_world(**machines(1))
     session = await world.over(await world.start())
+    assert (session.state, session.reason) == (SessionState.COMPLETED, None)
+    assert world.host.of(MachineKind.BROWSER) == []
+    assert len(world.host.of(MachineKind.CLI)) == 1
+    async with world.server.db.reading() as tx:
+        (receipt,) = await receipts.list_of(tx, world.user_id)
+    assert session.machine_gone_at is not None
+    assert receipt.body["machine_gone_at"] == session.machine_gone_at.isoformat()
+
+
+async def test_two_people_who_start_at_once_on_two_places_are_both_signed_in(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(**machines(2))
+    world.host.hangs.add("capture")
+    started = [await world.start(), await world.start(await world.person("bob"))]
+    for session_id in started:
+        await world.until(session_id, SessionState.CAPTURING)
+    world.host.hangs.release("capture")
+    ended = [await world.over(session_id) for session_id in started]
+    assert [session.state for session in ended] == [SessionState.COMPLETED] * 2
+
+
+async def test_a_place_that_another_took_meanwhile_leaves_the_credential_stored(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make_world(**machines(1))
+    with monkeypatch.context() as full:
+
+        async def no_place(*_: object) -> None:
+            raise TooMany("All machines are in use.", retry_after_s=60)
+
+        full.setattr(world.server.machines, "cli_machine", no_place)
+        session = await world.over(await world.start())
     assert (session.state, session.reason) == (SessionState.FAILED, Reason.CLI_MACHINE_FAILED)
     assert "The credential is stored" in (session.detail or "")
     assert session.credential_id is not None
-    # The browser machine is gone now, so there is a place.
     await world.server.credentials.deliver(world.user_id, session.credential_id)
     assert len(world.host.of(MachineKind.CLI)) == 1

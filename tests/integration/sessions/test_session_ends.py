@@ -42,7 +42,7 @@ HANGS = {
     "await_person": Hang(
         "person", "person", SessionState.EXPIRED, Reason.PERSON_ABSENT, needs_a_person
     ),
-    "capture": Hang("capture", "capture", SessionState.FAILED, Reason.CREDENTIAL_INVALID),
+    "capture": Hang("capture", "capture", SessionState.FAILED, Reason.CAPTURE_UNANSWERED),
     "deliver": Hang("deliver", "delivery", SessionState.FAILED, Reason.DELIVERY_FAILED),
     "verify": Hang("exec", "verify", SessionState.FAILED, Reason.VERIFICATION_UNANSWERED),
 }

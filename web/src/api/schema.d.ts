@@ -893,7 +893,7 @@ export interface components {
          *     The sentence for the person is in ``REASON_TEXT``.
          * @enum {string}
          */
-        Reason: "cancelled_by_user" | "no_room" | "machine_not_ready" | "machine_died" | "agent_crash_loop" | "display_crash_loop" | "browser_crash_loop" | "cli_missing" | "cli_exited_early" | "no_login_url" | "person_absent" | "session_too_long" | "login_refused" | "login_failed" | "credential_invalid" | "capture_refused" | "vault_failed" | "cli_machine_failed" | "delivery_failed" | "verification_failed" | "verification_unanswered" | "credential_revoked" | "server_error";
+        Reason: "cancelled_by_user" | "no_room" | "machine_not_ready" | "machine_died" | "agent_crash_loop" | "display_crash_loop" | "browser_crash_loop" | "cli_missing" | "cli_exited_early" | "no_login_url" | "person_absent" | "session_too_long" | "login_refused" | "login_failed" | "credential_invalid" | "capture_refused" | "capture_unanswered" | "vault_failed" | "cli_machine_failed" | "delivery_failed" | "verification_failed" | "verification_unanswered" | "credential_revoked" | "server_error";
         /** ReceiptFile */
         ReceiptFile: {
             /** Mode */
