@@ -23,6 +23,7 @@ from tests.standins.server import StandIn
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_STOPS_IN_S = 60.0
 
 
 class ServerFailed(Exception):
@@ -79,7 +80,7 @@ class Running:
             return
         self.process.terminate()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(_STOPS_IN_S):
                 await self.process.wait()
         except TimeoutError:
             await self.kill()

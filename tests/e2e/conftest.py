@@ -5,6 +5,7 @@ One server and one browser serve all tests that do not harm them.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from demo.browser import launch
 from demo.server import Running, polydev_server
@@ -28,6 +29,8 @@ from tests.standins.server import StandIn
 
 STANDINS = Path(__file__).parent.parent / "standins"
 E2E = Path(__file__).parent
+PATIENCE_MS = 120_000
+"""For whatever the dashboard is to show. Playwright's own 5 and 30 s are short for a busy host."""
 
 
 @contextlib.contextmanager
@@ -40,15 +43,18 @@ def fresh_state_dir() -> Iterator[Path]:
         for file in source.iterdir():
             if file.is_file():
                 shutil.copy(file, folder / "providers")
-    # The three CLIs are large: hard links to what `polydev providers install` has put there.
-    for name in ("tools", "node"):
-        shutil.copytree(
-            HOST_STATE_DIR / name,
-            folder / name,
-            symlinks=True,
-            copy_function=_link,
-            dirs_exist_ok=True,
-        )
+    # The three CLIs are large: hard links to what `polydev providers install` has put there. Its
+    # own lock keeps one that runs just now, for another checkout, from changing it under us.
+    with (HOST_STATE_DIR / "tools" / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        for name in ("tools", "node"):
+            shutil.copytree(
+                HOST_STATE_DIR / name,
+                folder / name,
+                symlinks=True,
+                copy_function=_link,
+                dirs_exist_ok=True,
+            )
     settings = load_settings(state_dir=folder)
     catalog = Catalog.load(settings)
     own = [entry for entry in catalog.entries() if catalog.installed(entry.provider.name) is None]
@@ -98,7 +104,7 @@ async def server(stand_in: StandIn, shared_state_dir: Path) -> AsyncIterator[Run
         stand_in,
         shared_state_dir,
         settings={
-            "POLYDEV_TIMEOUTS__LOGIN_URL": "15",
+            "POLYDEV_TIMEOUTS__LOGIN_URL": "120",
             "POLYDEV_MACHINES__POOL_SIZE": "1",
             "POLYDEV_LOG_LEVEL": "debug",
         },
@@ -108,6 +114,7 @@ async def server(stand_in: StandIn, shared_state_dir: Path) -> AsyncIterator[Run
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright, launch(playwright) as running:
         yield running
 
@@ -121,6 +128,7 @@ async def client(server: Running) -> AsyncIterator[httpx.AsyncClient]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     context = await browser.new_context(viewport={"width": 1680, "height": 1000})
+    context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     yield page
     folder = os.environ.get("POLYDEV_TEST_SCREENSHOTS")

@@ -24,7 +24,7 @@ async def command(world: World, *arguments: str, stdin: str | None = None) -> tu
         stderr=asyncio.subprocess.PIPE,
         env=world.server.env,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         out, err = await process.communicate(stdin.encode() if stdin is not None else None)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -49,7 +49,7 @@ async def sign_in(world: World, provider: str) -> tuple[int, str]:
     await world.page.goto(link[1])
     await world.viewer.sign_in(world.stand_in.person)
     await world.viewer.authorize()
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         shown += (await process.stdout.read()).decode()
         return await process.wait(), shown
 
@@ -104,12 +104,17 @@ async def terminal(world: World, provider: str, keys: str) -> tuple[int, str]:
             return b""
 
     typed = False
-    async with asyncio.timeout(120):
-        while data := await asyncio.to_thread(read):
-            screen += data
-            if not typed and b"$ " in screen:
-                os.write(master, keys.encode())
-                typed = True
-        code = await process.wait()
-    os.close(master)
+    try:
+        async with asyncio.timeout(300):
+            while data := await asyncio.to_thread(read):
+                screen += data
+                if not typed and b"$ " in screen:
+                    os.write(master, keys.encode())
+                    typed = True
+            code = await process.wait()
+    finally:
+        if process.returncode is None:  # or the thread that reads would never end
+            process.kill()
+            await process.wait()
+        os.close(master)
     return code, screen.decode(errors="replace")

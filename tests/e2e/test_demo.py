@@ -38,13 +38,13 @@ class Terminal:
     screen: str = ""
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(180):
+        async with asyncio.timeout(300):
             while text not in self.screen:
                 assert await self._read(), self.screen
 
     async def rest(self) -> int:
         """Read to the end; returns the exit code."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while await self._read():
                 pass
             return await self.process.wait()
@@ -75,7 +75,8 @@ async def demo(folder: Path, *arguments: str) -> AsyncIterator[Terminal]:
         stdout=slave,
         stderr=slave,
         cwd=ROOT,
-        env={**os.environ, "TERM": "xterm", "TMPDIR": str(folder)},
+        # Wide enough that no line which is waited for is broken, whatever ours is.
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "50", "TMPDIR": str(folder)},
         preexec_fn=own_terminal,
     )
     os.close(slave)
@@ -210,7 +211,7 @@ async def test_the_server_does_not_outlive_a_demo_that_was_killed(folder: Path) 
         server = ProcessRef.of(int((state / "server.lock").read_text()))
         assert server is not None
         terminal.process.kill()
-        assert await wait_gone(server, timeout_s=30)
+        assert await wait_gone(server, timeout_s=180)
     # The machine stays, as it would after a server that was stopped; now for the tidying up.
     machines = Machines.of(state)
     await end_keepers(state)

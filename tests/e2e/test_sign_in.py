@@ -1,13 +1,17 @@
 """The whole journey with the real tools: the person signs in through the dashboard's live view."""
 
+import asyncio
 import contextlib
 import json
+from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
-from tests.e2e.world import World
+from demo.server import polydev_server
+from tests.e2e.world import Json, World
 from tests.standins.colours import Stage
+from tests.standins.server import StandIn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -34,7 +38,7 @@ async def test_a_person_signs_a_tool_in_through_the_dashboard(world: World, prov
     await world.viewer.sign_in(world.stand_in.person)
     await world.viewer.authorize()
     result = world.page.get_by_test_id("result")
-    await expect(result).to_contain_text(world.stand_in.person.user, timeout=60_000)
+    await expect(result).to_contain_text(world.stand_in.person.user)
 
     session = await world.until_gone(session_id)
     assert (session["state"], session["reason"]) == ("completed", None)
@@ -73,14 +77,17 @@ async def test_delivering_again_keeps_what_the_tool_refreshed(world: World) -> N
     path = f"/api/credentials/{session['credentialId']}"
     version = (await world.client.get(path)).json()["version"]
 
-    for refreshes in (1, 2):
+    for deliveries in (1, 2):
+        before = family.refreshed
         oauth.expire_access_tokens()
         answer = await world.client.post("/api/prompts", json={"provider": "codex", "prompt": "Hi"})
         assert json.loads(answer.text.splitlines()[-1])["exit"] == 0, answer.text
-        assert (family.refreshed, family.revoked) == (refreshes, None)
+        # How often is the tool's own business: it asks for several things at once.
+        assert family.refreshed > before
+        assert family.revoked is None
         delivered = await world.client.post(f"{path}/deliver")
         assert delivered.status_code == 200, delivered.text
-        assert delivered.json()["version"] == version + refreshes
+        assert delivered.json()["version"] == version + deliveries
 
 
 async def test_a_denied_consent_ends_the_session_with_its_reason(world: World) -> None:
@@ -152,37 +159,53 @@ async def test_text_goes_through_the_clipboard_both_ways(world: World) -> None:
     # The page's first field has the focus by itself (see `Viewer.sign_in`).
     await world.page.get_by_test_id("live-view").locator("canvas").focus()
     received = world.page.get_by_test_id("clipboard-received")
-    for _ in range(10):
-        # Pasted or copied too early it is nothing yet: the text is on its way to the machine.
-        await world.page.keyboard.press("Control+a")
-        await world.page.keyboard.press("Control+v")
-        await world.page.keyboard.press("Control+a")
-        await world.page.keyboard.press("Control+c")
-        with contextlib.suppress(AssertionError):
-            await expect(received).to_have_text("from-the-clipboard", timeout=1500)
-            return
-    pytest.fail("what was copied in the machine never came out")
+    async with asyncio.timeout(120):  # or what was copied in the machine never came out
+        while True:
+            # Pasted or copied too early it is nothing yet: the text is on its way to the machine.
+            await world.page.keyboard.press("Control+a")
+            await world.page.keyboard.press("Control+v")
+            await world.page.keyboard.press("Control+a")
+            await world.page.keyboard.press("Control+c")
+            with contextlib.suppress(AssertionError):
+                await expect(received).to_have_text("from-the-clipboard", timeout=1500)
+                return
 
 
 @pytest.mark.parametrize(
     ("provider", "reason", "detail"),
     [
         ("quits", "cli_exited_early", "out of date"),
-        ("silent", "no_login_url", None),
         ("garbage", "capture_refused", "token.json"),
     ],
 )
 async def test_a_tool_that_goes_wrong_has_a_reason_and_a_kept_console_log(
-    world: World, provider: str, reason: str, detail: str | None
+    world: World, provider: str, reason: str, detail: str
 ) -> None:
+    session = await gone_wrong(world, provider, reason)
+    assert detail in session["detail"]
+
+
+async def test_a_tool_that_never_opens_its_page_has_a_reason_and_a_kept_console_log(
+    stand_in: StandIn, own_state_dir: Path, page: Page
+) -> None:
+    # A server of its own: in so short a time a real tool might not have started on a busy host.
+    settings = {"POLYDEV_TIMEOUTS__LOGIN_URL": "15", "POLYDEV_MACHINES__POOL_SIZE": "0"}
+    async with (
+        polydev_server(stand_in, own_state_dir, settings=settings) as server,
+        server.client() as client,
+    ):
+        await gone_wrong(World(server, stand_in, client, page), "silent", "no_login_url")
+
+
+async def gone_wrong(world: World, provider: str, reason: str) -> Json:
+    """Start a tool that goes wrong, and see all that is left of it."""
     started = await world.start(provider)
     session = await world.until_gone(started["sessionId"])
     assert (session["state"], session["reason"]) == ("failed", reason), session
     assert session["message"]
-    if detail is not None:
-        assert detail in session["detail"]
     assert (await world.machine(session["machineId"]))["state"] == "destroyed"
     assert "login:" in await world.console_is_kept(started["sessionId"])
+    return session
 
 
 async def test_a_second_start_returns_the_first_and_a_key_stays_with_its_session(

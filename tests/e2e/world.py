@@ -25,6 +25,10 @@ class World:
     client: httpx.AsyncClient
     page: Page
 
+    def __post_init__(self) -> None:
+        # A tool that is asked something may be silent for long on a busy host.
+        self.client.timeout = httpx.Timeout(180)
+
     @property
     def viewer(self) -> Viewer:
         return Viewer(self.page)
@@ -39,7 +43,7 @@ class World:
     async def session(self, session_id: str) -> Json:
         return (await self.client.get(f"/api/auth/session/{session_id}")).json()
 
-    async def until(self, session_id: str, *states: str, timeout_s: float = 180) -> str:
+    async def until(self, session_id: str, *states: str, timeout_s: float = 300) -> str:
         """Wait, by the session's own event stream, until it is in one of these states."""
         async with asyncio.timeout(timeout_s):
             async for event in self.events(session_id):
@@ -47,7 +51,7 @@ class World:
                     return event["data"]["state"]
         raise AssertionError(f"the timeline ended without {states}")
 
-    async def until_gone(self, session_id: str, *, timeout_s: float = 180) -> Json:
+    async def until_gone(self, session_id: str, *, timeout_s: float = 300) -> Json:
         """Wait until the session has ended and its machine is gone; returns the session."""
         async with asyncio.timeout(timeout_s):
             async for _ in self.events(session_id):

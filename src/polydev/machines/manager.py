@@ -31,6 +31,9 @@ from polydev.vault.keyring import Keyring
 log = structlog.get_logger("polydev.machines")
 
 CONSOLE_BYTES = 256 * 1024
+_HEALTH_S = 20.0
+"""A machine that does not answer for so long is sick, and replaced with what runs in it: far more
+than an answer takes on a host that is merely busy."""
 
 
 class MachineManager:
@@ -184,7 +187,7 @@ class MachineManager:
             return False
         client = self.agent(record)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_HEALTH_S):
                 return (await client.health()).ready
         except (PolydevError, TimeoutError):
             return False

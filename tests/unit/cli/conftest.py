@@ -14,8 +14,13 @@ Polydev = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No profile, no browser and no state of the person who runs the tests."""
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"):
+    """No profile, no browser, no state and no wishes about colours of whoever runs the tests."""
+    for name in (
+        *("DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"),
+        *("COLUMNS", "LINES", "TERMINAL_WIDTH"),
+        *("FORCE_COLOR", "PY_COLORS", "NO_COLOR", "GITHUB_ACTIONS"),
+        *("TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

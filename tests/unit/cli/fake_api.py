@@ -134,14 +134,14 @@ class FakeApi:
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self, started: threading.Event) -> None:
         async def main() -> None:
@@ -189,7 +189,7 @@ class FakeApi:
                 if breaks is not None and number == breaks:
                     return
                 if self.hold_events is not None and number == len(left) - 1:
-                    await asyncio.to_thread(self.hold_events.wait, 10)
+                    await asyncio.to_thread(self.hold_events.wait, 120)
                 yield f"event: {one['kind']}\nid: {one['seq']}\ndata: {json.dumps(one)}\n\n"
             yield "event: end\ndata: {}\n\n"
 

@@ -123,7 +123,7 @@ def interrupted(api: FakeApi, on_cancel: Any) -> subprocess.CompletedProcess[str
         assert line, process.communicate()
         lines += line
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess((), process.returncode, lines + out, err)
 
 

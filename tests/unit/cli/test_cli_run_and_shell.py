@@ -133,7 +133,7 @@ class Terminal:
         except OSError:
             pass  # the other side is closed
         os.close(self._master)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 def played(api: FakeApi, play: Callable[[WebSocket], Any]) -> Terminal:

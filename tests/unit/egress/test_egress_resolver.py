@@ -210,7 +210,7 @@ async def test_a_host_without_room_for_a_thread_refuses_and_recovers(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
-    dialer = DirectDialer(EgressPolicy(connect_timeout_s=5))
+    dialer = DirectDialer(EgressPolicy(connect_timeout_s=60))
     monkeypatch.setattr(Thread, "start", fail)
     for _ in range(3 * resolver._DNS_THREADS):
         assert await code_of(dialer) == "dns_failed"

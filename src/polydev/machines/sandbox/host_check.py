@@ -10,6 +10,8 @@ from polydev.machines.sandbox.nesting import PATH, find_bwrap, nesting_fault
 
 GUEST_PYTHON = Path("/usr/bin/python3")
 
+_ANSWERS_IN_S = 30.0
+
 _PROGRAMS = (
     ("bwrap", "bubblewrap"),
     ("Xvnc", "tigervnc-standalone-server"),
@@ -70,7 +72,7 @@ def _chromium() -> Finding:
 async def _guest_python() -> Finding:
     if not GUEST_PYTHON.exists():
         return Finding("guest python", False, "missing", "apt-get install python3")
-    code, out = await _run(
+    code, out = await run(
         str(GUEST_PYTHON), "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"
     )
     version = [int(part) for part in out.split(".")] if code == 0 else [0]
@@ -83,7 +85,7 @@ async def _guest_python() -> Finding:
 
 
 async def _namespaces() -> Finding:
-    code, out = await _run(
+    code, out = await run(
         *(find_bwrap(), "--unshare-all", "--uid", "1000", "--gid", "1000"),
         *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"),
     )
@@ -109,7 +111,8 @@ async def _nesting() -> Finding:
     )
 
 
-async def _run(*argv: str) -> tuple[int, str]:
+async def run(*argv: str) -> tuple[int, str]:
+    """(exit code, what it said); 1 for a program that cannot be started or does not end."""
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -117,8 +120,13 @@ async def _run(*argv: str) -> tuple[int, str]:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with asyncio.timeout(10):
-            out, _ = await process.communicate()
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         return 1, str(error)
+    try:
+        async with asyncio.timeout(_ANSWERS_IN_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return 1, f"{argv[0]} did not end within {_ANSWERS_IN_S:g} s"
     return process.returncode or 0, out.decode(errors="replace").strip()
