@@ -39,6 +39,8 @@ from polydev.vault.marks import Marks
 from polydev.vault.service import Vault
 
 ORIGIN = "http://127.0.0.1:4000"
+PATIENCE_S = 60.0
+"""How long a test waits for what should come at once, on a busy machine."""
 
 
 class FakeDriver(Driver):
@@ -229,6 +231,13 @@ class World:
             server.should_exit = True
             await task
             listener.close()
+
+
+def live(address: str, **options: Any) -> httpx.AsyncClient:
+    """A client of a server that is `serving`, as patient as the tests are."""
+    return httpx.AsyncClient(
+        base_url=f"http://{address}", timeout=PATIENCE_S, trust_env=False, **options
+    )
 
 
 async def cookie_headers(world: World, cookie: str) -> dict[str, str]:

@@ -64,7 +64,7 @@ class Hangs:
             await self._released[place].wait()
 
     async def reached(self, place: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._reached[place].wait()
 
 
@@ -224,6 +224,8 @@ class FakeDriver(Driver):
 
     async def start(self, spec: MachineSpec) -> DriverState:
         await self.host.hangs.at("start")
+        if self._dead:
+            raise MachineGone("The server that asked for it was killed.")
         home = self.host.homes.setdefault(spec.machine_id, {}) if _persistent(spec) else {}
         guest = Guest(
             spec,

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-_START_S = 60
+_START_S = 180
 
 
 def find_binaries() -> Path | None:

@@ -30,6 +30,8 @@ from tests.fake_machines import FakeDriver, Host
 
 ACME = Path(__file__).parent / "standins" / "acme"
 PROVIDER = "acme"
+PATIENCE_S = 60.0
+"""How long a test waits for what should come soon, on a busy machine with a slow disk."""
 
 
 class Installed(Catalog):
@@ -157,13 +159,13 @@ class World:
     async def until(self, session_id: str, state: SessionState) -> None:
         """Wait until the session is, or has been, in this state."""
         record = await self.session(session_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for event in self.server.sessions.watch(record.user_id, session_id, 0):
                 if event.kind == "state" and event.data["state"] == state.value:
                     return
         raise AssertionError(f"{session_id} was never {state.value}")
 
-    async def over(self, session_id: str, *, timeout_s: float = 20) -> SessionRecord:
+    async def over(self, session_id: str, *, timeout_s: float = PATIENCE_S) -> SessionRecord:
         """The session, once it has ended and its machine is gone."""
         record = await self.session(session_id)
         async with asyncio.timeout(timeout_s):

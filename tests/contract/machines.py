@@ -13,6 +13,8 @@ from polydev.sessions.output import Answer, collect
 from tests.machines import make_sandbox_driver
 
 READY_S = 120.0
+ANSWER_S = 120.0
+"""Far more than any program here takes, also where a whole disk is read and the host is busy."""
 DRIVERS: dict[str, Callable[[Path], Driver]] = {"sandbox": make_sandbox_driver}
 
 
@@ -44,5 +46,5 @@ class Machines:
 
 
 async def sh(client: AgentClient, script: str) -> Answer:
-    request = ExecRequest(argv=("/bin/sh", "-c", script), timeout_s=20)
+    request = ExecRequest(argv=("/bin/sh", "-c", script), timeout_s=ANSWER_S)
     return await collect(client.exec(request), max_bytes=1 << 20)

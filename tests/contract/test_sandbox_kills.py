@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -32,6 +33,10 @@ async def test_a_keeper_killed_early_leaves_nothing_once_destroy_has_returned(
     assert isinstance(driver, SandboxDriver)
     if not limited:
         driver._cgroups = NO_CGROUPS
+    # User ids that nothing else on this host takes: a test run beside this one starts machines too,
+    # and would give one an id of ours the moment that it is free.
+    base = 300_000_000 + os.getpid() * 100
+    driver._options = dataclasses.replace(driver._options, uid_base=base, uid_count=100)
     moments = random.Random(20)
     for _ in range(ROUNDS):
         spec = machines.spec(MachineKind.CLI)
@@ -79,11 +84,14 @@ async def test_a_machine_ends_although_all_that_is_known_of_it_is_its_incarnatio
 
 
 async def _keeper_of(file: Path, starting: asyncio.Task[object]) -> int:
-    while not starting.done():
+    while True:
+        # Asked before the file is looked for: on a busy host the whole start may fit in one pause.
+        started = starting.done()
         with contextlib.suppress(OSError, ValueError):
             return int(json.loads(file.read_text())["pid"])
+        if started:
+            raise AssertionError(f"it never began: {starting.exception()}")
         await asyncio.sleep(0.0005)
-    raise AssertionError(f"it never began: {starting.exception()}")
 
 
 def _processes_of(user: int) -> list[str]:

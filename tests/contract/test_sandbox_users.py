@@ -37,7 +37,7 @@ async def main():
         state = await driver.start(spec)
         client = AgentClient(lambda: driver.dial(state, Channel.AGENT), spec.agent_token)
         try:
-            health = await client.wait_ready(60)
+            health = await client.wait_ready(120)
             uid = os.stat(f"/proc/{state['pid']}").st_uid
             limit = await collect(
                 client.exec(ExecRequest(argv=("/bin/bash", "-c", "ulimit -u -d"))), max_bytes=200)
@@ -91,7 +91,7 @@ def test_an_ordinary_user_makes_machines_that_run_as_that_user(nobodys_dir: Path
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout)

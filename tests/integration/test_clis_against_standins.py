@@ -88,14 +88,14 @@ async def test_status_says_signed_out_before_a_sign_in(desk: Desk):
 @pytest.mark.parametrize("how", ["denied", "wrong password"])
 async def test_a_refused_person_ends_the_tool_without_a_credential(desk: Desk, how: str):
     person = desk.person("deny") if how == "denied" else desk.person(password="wrong")
-    ran = await desk.tool.run(desk.cli.login, person, timeout=30)
+    ran = await desk.tool.run(desk.cli.login, person, timeout=180)
     assert ran.exit_code != 0
     assert not desk.credential.exists()
 
 
 async def test_an_expired_code_ends_the_tool_without_a_credential(desk: Desk):
     desk.standin.providers[desk.cli.provider].oauth.code_seconds = 0
-    ran = await desk.tool.run(desk.cli.login, desk.person(), timeout=30)
+    ran = await desk.tool.run(desk.cli.login, desk.person(), timeout=180)
     assert ran.exit_code != 0
     assert not desk.credential.exists()
 
@@ -161,6 +161,6 @@ async def test_a_token_endpoint_that_fails_ends_the_tool(desk_cli: Cli, tmp_path
             desk = Desk.make(desk_cli, standin, proxy, tmp_path / "home")
             host, path = TOKEN_ENDPOINT[desk_cli.provider]
             standin.faults.add(Fault(host, path, status=500))
-            ran = await desk.tool.run(desk_cli.login, desk.person(), timeout=30)
+            ran = await desk.tool.run(desk_cli.login, desk.person(), timeout=180)
             assert ran.exit_code != 0
             assert not desk.credential.exists()

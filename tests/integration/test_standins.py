@@ -17,7 +17,7 @@ import pytest
 from tests.standins import Fault, Person, StandIn, Wrong
 from tests.standins.colours import AUTHORIZE_BUTTON, DENY_BUTTON, SUBMIT_BUTTON, Stage, css, near
 from tests.standins.proxy import ConnectProxy
-from tests.standins.robot import Robot, stage_of
+from tests.standins.robot import PATIENCE_S, Robot, stage_of
 from tests.standins.tool import Tool
 
 CALLBACK = "http://127.0.0.1:4567/callback"
@@ -67,6 +67,7 @@ async def scene() -> AsyncIterator[Scene]:
             proxy=proxy.url,
             verify=ssl.create_default_context(cafile=standin.ca_pem),
             trust_env=False,
+            timeout=PATIENCE_S,
         ) as client,
     ):
         yield Scene(standin, proxy, client)
@@ -298,6 +299,7 @@ async def test_two_people_get_their_own_accounts():
             proxy=proxy.url,
             verify=ssl.create_default_context(cafile=standin.ca_pem),
             trust_env=False,
+            timeout=PATIENCE_S,
         ) as client,
     ):
         scene = Scene(standin, proxy, client)
@@ -328,7 +330,7 @@ async def test_a_fault_can_let_the_client_wait_for_ever(scene: Scene):
     await scene.client.get(f"{ACME}/done")
     scene.standin.faults.add(Fault("login.acme.test", "/done", Wrong.HANG))
     with pytest.raises(httpx.ReadTimeout):
-        await scene.client.get(f"{ACME}/done", timeout=httpx.Timeout(60, read=0.2))
+        await scene.client.get(f"{ACME}/done", timeout=httpx.Timeout(PATIENCE_S, read=0.2))
 
 
 async def test_what_was_asked_is_recorded_without_its_secrets(scene: Scene):
@@ -391,7 +393,7 @@ async def test_the_fourth_tool_signs_in_and_says_so(scene: Scene, acme: Tool):
         page = await scene.robot.return_to_tool(await scene.robot.sign_in(url))
         assert page.headers["location"] == f"{ACME}/done"
 
-    ran = await acme.run([ACME_LOGIN, "login"], person, timeout=20)
+    ran = await acme.run([ACME_LOGIN, "login"], person)
     assert ran.exit_code == 0
     token = acme.home / ".config" / "acme" / "token.json"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
@@ -405,6 +407,6 @@ async def test_the_fourth_tool_fails_when_the_person_denies(scene: Scene, acme: 
     async def person(url: str) -> None:
         await scene.robot.return_to_tool(await scene.robot.sign_in(url, "deny"))
 
-    ran = await acme.run([ACME_LOGIN, "login"], person, timeout=20)
+    ran = await acme.run([ACME_LOGIN, "login"], person)
     assert ran.exit_code == 1
     assert "access_denied" in ran.output

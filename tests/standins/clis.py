@@ -14,7 +14,7 @@ import httpx
 
 from polydev.settings import load_settings
 from tests.standins.proxy import ConnectProxy
-from tests.standins.robot import Decision, Robot
+from tests.standins.robot import PATIENCE_S, Decision, Robot
 from tests.standins.server import StandIn
 from tests.standins.tool import Ran, Tool
 
@@ -146,6 +146,7 @@ class Desk:
                 proxy=self.proxy.url,
                 verify=ssl.create_default_context(cafile=self.standin.ca_pem),
                 trust_env=False,
+                timeout=PATIENCE_S,
             ) as client:
                 known = self.standin.person
                 robot = Robot(client, known.user, password or known.password)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import httpx
 
 Decision = Literal["authorize", "deny"]
+PATIENCE_S = 120.0
+"""How long a person waits for one page; a tool that is called back asks its provider first."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Robot:
 
         codex ends only when its own success page has been fetched.
         """
-        async with httpx.AsyncClient(trust_env=False) as direct:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as direct:
             while True:
                 answer = await direct.get(url)
                 target = answer.headers.get("location", "")

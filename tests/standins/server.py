@@ -27,7 +27,8 @@ from tests.standins.provider import Provider, World
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answered request. Neither query nor header is kept: both carry secrets."""
+    """One request; ``status`` is 0 if it was never answered. Neither query nor header is kept:
+    both carry secrets."""
 
     method: str
     host: str
@@ -118,6 +119,8 @@ class StandIn:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            # A client's next request must not meet the end of a connection that idled too long.
+            timeout_keep_alive=3600,
         )
         self._server = _Server(config)
         # The listener queues connections before the server's loop runs: no need to wait for it.
@@ -140,12 +143,16 @@ class StandIn:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = _host(scope)
-        status = 0
+        answered = False
+
+        def seen(status: int) -> None:
+            self.seen.append(Seen(scope["method"], host, scope["path"], status))
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                answered = True
+                seen(message["status"])  # before whoever asked can know the answer
             await send(message)
 
         try:
@@ -158,7 +165,8 @@ class StandIn:
                 unknown = JSONResponse({"error": "not a host of the stand-in"}, status_code=421)
                 await unknown(scope, receive, watched)
         finally:
-            self.seen.append(Seen(scope["method"], host, scope["path"], status))
+            if not answered:
+                seen(0)
 
 
 def _host(scope: Scope) -> str:

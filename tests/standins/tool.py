@@ -63,7 +63,7 @@ class Tool:
         argv: Sequence[str],
         browse: Callable[[str], Awaitable[None]] | None = None,
         *,
-        timeout: float = 60,
+        timeout: float = 240,
     ) -> Ran:
         """Runs to the end. Every URL the tool opens is handed to ``browse``."""
         master, slave = pty.openpty()
@@ -111,7 +111,7 @@ class Tool:
         argv: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
-        timeout: float = 60,
+        timeout: float = 240,
     ) -> Ran:
         """Runs without a terminal and with no input, as a program would. Output is stdout."""
         process = await asyncio.create_subprocess_exec(

@@ -90,7 +90,7 @@ def _can_move(base: Path) -> bool:
     """
     trial = base / f"probe-{os.getpid()}"
     try:
-        trial.mkdir()
+        trial.mkdir(exist_ok=True)  # one that was killed on the way may have had this number
     except OSError:
         return False
     pid = os.fork()

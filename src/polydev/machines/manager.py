@@ -224,7 +224,7 @@ class MachineManager:
     async def _make(
         self, kind: MachineKind, *, user_id: str | None, session_id: str | None
     ) -> MachineRecord:
-        async with self._room.place(warm=user_id is None) as tx:
+        async with self._room.place(user_id) as tx:
             record = await rows.insert(
                 tx,
                 user_id=user_id,
@@ -250,7 +250,7 @@ class MachineManager:
         state = _state_of(record)
         if state is not None:
             await self._driver.stop(state)
-        async with self._room.place(besides=record.id) as tx:
+        async with self._room.place(record.user_id, besides=record.id) as tx:
             record = await rows.mark_starting(tx, record.id, incarnation=new_id("inc"))
         try:
             return await self._boot.run(record)

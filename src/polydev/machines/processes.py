@@ -9,6 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_PF_EXITING = 0x4
+"""Among the flags of proc(5) stat (field 9); the kernel's include/linux/sched.h."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessRef:
@@ -31,6 +34,12 @@ class ProcessRef:
             and int(fields[19]) == self.start_ticks
             and fields[0] not in ("Z", "X")
         )
+
+    def ending(self) -> bool:
+        """True while it runs no more but is not gone: it has no command line then, and its
+        children may still run."""
+        fields = _stat_fields(self.pid)
+        return self.alive() and fields is not None and bool(int(fields[6]) & _PF_EXITING)
 
 
 def _stat_fields(pid: int) -> list[str] | None:

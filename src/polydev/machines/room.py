@@ -37,11 +37,11 @@ class Room:
 
     @contextlib.asynccontextmanager
     async def place(
-        self, *, warm: bool = False, besides: str | None = None
+        self, user_id: str | None, *, besides: str | None = None
     ) -> AsyncGenerator[AsyncSession]:
         """A transaction to write a machine in that there is a place for.
 
-        ``warm``: it is for the pool. ``besides``: its row is there already.
+        ``user_id``: whose it will be; None: the pool's. ``besides``: its row is there already.
 
         Raises:
             TooMany: there is none.
@@ -49,12 +49,14 @@ class Room:
         while True:
             async with self._db.transaction() as tx:
                 used = await rows.count_alive(tx, self._executor_id, besides=besides)
-                if warm:
-                    used += await rows.places_to_come(tx, self._executor_id)
+                # A place that a browser machine has given back is for its person's CLI machine.
+                used += await rows.places_to_come(
+                    tx, self._executor_id, given_back=user_id is not None, besides=user_id
+                )
                 if used < self._places:
                     yield tx
                     return
-            if warm or not await self._given_way():
+            if user_id is None or not await self._given_way():
                 raise TooMany(
                     f"All {self._places} machines of this host are in use. Try again in a minute.",
                     retry_after_s=60,

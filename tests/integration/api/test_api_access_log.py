@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Iterator
 
-import httpx
 import pytest
 import structlog
 from websockets.asyncio.client import connect
@@ -13,16 +12,19 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from polydev.logs import configure_logging
-from tests.api_world import World
+from tests.api_world import PATIENCE_S, World, live
 
 
 @pytest.fixture
 def out() -> Iterator[io.StringIO]:
-    root, before = logging.getLogger(), list(logging.getLogger().handlers)
+    root, ours = logging.getLogger(), logging.getLogger("polydev")
+    before = list(root.handlers), root.level, ours.level
     stream = io.StringIO()
     configure_logging("json", "debug", stream=stream)
     yield stream
-    root.handlers[:] = before
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
     structlog.reset_defaults()
 
 
@@ -30,7 +32,7 @@ async def test_no_key_cookie_link_ticket_or_query_is_logged(world: World, out: i
     alice, cookie = world.alice, await world.cookie_of(world.alice)
     async with world.serving() as address:
         base = f"http://{address}"
-        async with httpx.AsyncClient(base_url=base) as client:
+        async with live(address) as client:
             await client.get("/api/me?secretquery=1", headers=alice.headers)
             await client.get("/api/me", headers={"Cookie": f"polydev_session={cookie}"})
             made = await client.post("/api/login/link", headers=alice.headers)
@@ -46,10 +48,10 @@ async def test_no_key_cookie_link_ticket_or_query_is_logged(world: World, out: i
             ).json()
         url = f"ws://{address}{ticket['websocketPath']}?secretquery=1"
         names = [Subprotocol("binary"), Subprotocol(f"ticket.{ticket['ticket']}")]
-        async with connect(url, subprotocols=names, proxy=None):
+        async with connect(url, subprotocols=names, proxy=None, open_timeout=PATIENCE_S):
             pass
         with pytest.raises(InvalidStatus):
-            async with connect(url, subprotocols=names, proxy=None):
+            async with connect(url, subprotocols=names, proxy=None, open_timeout=PATIENCE_S):
                 pass
     logged = out.getvalue()
     secrets = (alice.key, cookie, link, given, redeemed.json()["csrfToken"], ticket["ticket"])

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from polydev.api.app import bare_app
-from tests.api_world import Person, World, peopled_world
+from tests.api_world import PATIENCE_S, Person, World, peopled_world
 
 pytestmark = pytest.mark.slow
 
@@ -69,12 +69,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
     thread = threading.Thread(target=run_loop, name="fuzzed-server")
     thread.start()
-    started.wait(30)
+    started.wait(PATIENCE_S)
     try:
         yield up[0]
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(30)
+        thread.join(PATIENCE_S)
         loop.close()
 
 
@@ -108,6 +108,6 @@ def test_every_answer_is_as_documented(case: Any, server: Server, known: bool) -
     if found is not None:
         case.path_parameters = dict.fromkeys(case.path_parameters, found)
         excluded.append(negative_data_rejection)  # what was wrong with the id is mended
-    response = case.call(base_url=server.address, headers=person.headers, timeout=20)
+    response = case.call(base_url=server.address, headers=person.headers, timeout=PATIENCE_S)
     assert response.status_code != 500, response.text
     case.validate_response(response, excluded_checks=excluded, headers=person.headers)

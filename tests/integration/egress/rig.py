@@ -1,8 +1,9 @@
 """A real proxy on a Unix socket, real origins on loopback, reached by resolve overrides."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from polydev.egress.resolver import DirectDialer
 from polydev.egress.server import EgressProxy
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long a test waits for what should come at once, on a busy machine."""
 
 
@@ -108,6 +109,14 @@ class Rig:
     async def record(self) -> ConnectionRecord:
         async with asyncio.timeout(PATIENCE_S):
             return await self.records.get()
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """A loopback port at which nobody listens, and that no other program can take meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def reason_in(answer: bytes) -> str:

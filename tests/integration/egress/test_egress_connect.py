@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from polydev.egress.policy import EgressPolicy
-from polydev.egress.records import Verdict, log_to
+from polydev.egress.records import ConnectionRecord, Verdict, log_to
 from polydev.egress.server import EgressProxy
-from tests.integration.egress.rig import PATIENCE_S, Rig, reason_in, status_of
+from tests.integration.egress.rig import PATIENCE_S, Rig, reason_in, refusing_port, status_of
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,13 +134,9 @@ async def test_a_forbidden_target_is_refused_with_its_reason(
 
 
 async def test_a_host_that_refuses_is_a_bad_gateway(rig: Rig) -> None:
-    origin = await rig.origin(echo)
-    closed = await asyncio.start_server(echo, "127.0.0.1", 0)
-    port = closed.sockets[0].getsockname()[1]
-    closed.close()
-    await closed.wait_closed()
-    await rig.start(resolve_override={"a.example": origin, "b.example": f"127.0.0.1:{port}"})
-    answer = await rig.ask(b"CONNECT b.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n")
+    with refusing_port() as port:
+        await rig.start(resolve_override={"b.example": f"127.0.0.1:{port}"})
+        answer = await rig.ask(b"CONNECT b.example:443 HTTP/1.1\r\nHost: b.example\r\n\r\n")
     assert (status_of(answer), reason_in(answer)) == (502, "connect_failed")
     record = await rig.record()
     assert (record.verdict, record.address) == (Verdict.FAILED, "127.0.0.1")
@@ -151,20 +147,23 @@ async def test_the_log_line_has_the_host_and_no_more(
 ) -> None:
     origin = await rig.origin(rig.canned(b"HTTP/1.1 204 No Content\r\n\r\n"))
     await rig.start(resolve_override={"example.com": origin})
-    await rig.ask(
+    records: list[ConnectionRecord] = []
+    for request in (
         b"GET http://example.com/p4th-canary?k3y-canary=1 HTTP/1.1\r\nHost: example.com\r\n"
-        b"Authorization: Bearer h3ader-canary\r\nCookie: c00kie-canary\r\n\r\n"
-    )
-    await rig.ask(b"GET http://exa mple.com/p4th-canary HTTP/1.1\r\nHost: example.com\r\n\r\n")
-    await rig.ask(b"CONNECT x\x1b]0;canary:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
-    records = [await rig.record() for _ in range(3)]
+        b"Authorization: Bearer h3ader-canary\r\nCookie: c00kie-canary\r\n\r\n",
+        b"GET http://exa mple.com/p4th-canary HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        b"CONNECT x\x1b]0;canary:443 HTTP/1.1\r\nHost: example.com\r\n\r\n",
+    ):
+        await rig.ask(request)
+        records.append(await rig.record())
     assert [record.host for record in records] == ["example.com", None, None]
     caplog.set_level(logging.DEBUG)
     for record in records:
         log_to(logging.getLogger("machine"))(record)
     assert "canary" not in caplog.text
     assert "canary" not in repr(records)
-    fields = json.loads(caplog.messages[0].removeprefix("egress "))
+    said = [line.getMessage() for line in caplog.records if line.name == "machine"]
+    fields = json.loads(said[0].removeprefix("egress "))
     assert fields["host"] == "example.com"
     assert fields["kind"] == "http"
     assert set(fields) == {
@@ -186,9 +185,10 @@ async def test_a_callback_that_fails_does_not_stop_the_proxy(tmp_path: Path) -> 
         called.clear()
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "p.sock"))
         writer.write(b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert reason_in(await reader.read()) == "address_loopback"
-        writer.close()
-        await called.wait()
+        async with asyncio.timeout(PATIENCE_S):
+            assert reason_in(await reader.read()) == "address_loopback"
+            writer.close()
+            await called.wait()
     await proxy.close()
 
 
@@ -199,10 +199,11 @@ async def test_close_cuts_records_and_cleans_up(rig: Rig) -> None:
     writer.write(b"x")
     assert await tunnel.readexactly(1) == b"x"
     waiting, _ = await rig.open()
-    while proxy.counters.active < 2:
-        await asyncio.sleep(0)  # until it is accepted
-    await proxy.close()
-    assert await tunnel.read() == await waiting.read() == b""
+    async with asyncio.timeout(PATIENCE_S):
+        while proxy.counters.active < 2:
+            await asyncio.sleep(0)  # until it is accepted
+        await proxy.close()
+        assert await tunnel.read() == await waiting.read() == b""
     assert not rig.path.exists()
     reasons = {(await rig.record()).reason for _ in range(proxy.counters.connections)}
     assert reasons == {"closed"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from polydev.guest.ship import build_agent_tree
-from tests.integration.guest.machine import Boot, Machine, machine
+from tests.integration.guest.machine import READY_S, Boot, Machine, machine
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +30,5 @@ async def boot(agent_tree: Path) -> AsyncIterator[Boot]:
 async def cli(boot: Boot) -> Machine:
     """A CLI machine that is ready."""
     made = await boot("cli")
-    await made.client.wait_ready(30)
+    await made.client.wait_ready(READY_S)
     return made

@@ -25,6 +25,8 @@ TOKEN = "token-of-a-test-machine"  # gitleaks:allow (opens nothing)
 POLICIES = {"URLBlocklist": ["file://*"]}
 """Those of the real driver that could get in the agent's way."""
 
+READY_S = 120.0
+"""For whatever is waited for: far more than it takes, also on a busy host."""
 
 Boot = Callable[..., Awaitable["Machine"]]
 
@@ -42,7 +44,7 @@ class Console:
         self._more = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
 
-    async def until(self, text: str, *, within_s: float = 30) -> str:
+    async def until(self, text: str, *, within_s: float = READY_S) -> str:
         """All of it, once a whole line of it holds ``text``."""
         try:
             async with asyncio.timeout(within_s), self._more:
@@ -76,7 +78,9 @@ class Machine:
     seen: list[AgentEvent] = field(default_factory=list)
     after: int = 0
 
-    async def event(self, kind: EventKind, *, within_s: float = 30, **data: object) -> AgentEvent:
+    async def event(
+        self, kind: EventKind, *, within_s: float = READY_S, **data: object
+    ) -> AgentEvent:
         """The next event of this kind and data, waited for."""
         async with asyncio.timeout(within_s):
             async for event in self.client.events(self.after):
@@ -95,6 +99,19 @@ class Machine:
         code, out = await self.sh(f"pgrep -o -f '^{program}'")
         assert code == 0, f"no process {program}"
         return int(out)
+
+    async def until_there(self, program: str) -> None:
+        """Wait until a process of this name runs: it may still be starting."""
+        await self._until_pgrep_says(0, program)
+
+    async def until_gone(self, program: str) -> None:
+        """Wait until no process of this name is left: what was killed takes its time to end."""
+        await self._until_pgrep_says(1, program)
+
+    async def _until_pgrep_says(self, code: int, program: str) -> None:
+        async with asyncio.timeout(READY_S):
+            while (await self.sh(f"pgrep -x {program}"))[0] != code:
+                await asyncio.sleep(0.02)
 
     async def kill(self, program: str) -> None:
         pid = await self.pid_of(program)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from polydev.guest.protocol import EventKind, LoginPlan, ManifestEntry
-from tests.integration.guest.machine import Boot
+from tests.integration.guest.machine import READY_S, Boot
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ import http.server, os, ssl, subprocess, sys, threading
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 open("/tmp/pair.pem", "w").write(os.environ["ACME_PAIR"])
 context.load_cert_chain("/tmp/pair.pem")
-server = http.server.HTTPServer(("127.0.0.1", 8443), http.server.SimpleHTTPRequestHandler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8443), http.server.SimpleHTTPRequestHandler)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 subprocess.run([os.environ["BROWSER"], "https://localhost:8443/"])
@@ -88,7 +88,7 @@ def _plan(pair: str) -> LoginPlan:
 async def test_chromium_trusts_the_extra_ca(boot: Boot, ca: tuple[str, str]) -> None:
     extra, pair = ca
     machine = await boot("browser", tools={"acme": SERVER}, extra_ca=extra)
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
 
     await machine.client.start_login(_plan(pair))
 
@@ -100,7 +100,7 @@ async def test_chromium_trusts_the_extra_ca(boot: Boot, ca: tuple[str, str]) -> 
 
 async def test_without_it_the_page_is_refused(boot: Boot, ca: tuple[str, str]) -> None:
     machine = await boot("browser", tools={"acme": SERVER})
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
 
     await machine.client.start_login(_plan(ca[1]))
 

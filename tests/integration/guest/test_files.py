@@ -5,7 +5,7 @@ import pytest
 from polydev.domain.credential import Bundle, CapturedFile
 from polydev.errors import AgentError, CaptureRefused
 from polydev.guest.protocol import EventKind, ManifestEntry
-from tests.integration.guest.machine import Boot, Machine
+from tests.integration.guest.machine import READY_S, Boot, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ async def test_what_cannot_be_written_is_named(cli: Machine, mode: str, offender
 
 async def test_a_full_home_is_said_and_keeps_what_it_has(boot: Boot) -> None:
     machine = await boot("cli", home_bytes=1 << 20)
-    await machine.client.wait_ready(30)
+    await machine.client.wait_ready(READY_S)
     await machine.client.deliver(BUNDLE)
     await machine.sh("head -c 2M /dev/zero > ~/fill")
 
@@ -166,7 +166,7 @@ async def test_a_watch_outlives_the_agent(cli: Machine) -> None:
     await cli.client.watch((AUTH, SHARED))
 
     await cli.kill("/usr/bin/python3 -IS /opt/polydev/agent/bin/agent")
-    await cli.client.wait_ready(30)
+    await cli.client.wait_ready(READY_S)
     await cli.sh("""echo '{"token": "four"}' > ~/.acme/auth.json""")
 
     await cli.event(EventKind.CREDENTIAL_CHANGED)
@@ -185,7 +185,7 @@ async def test_removal_takes_files_and_merged_keys_only(cli: Machine) -> None:
 
 async def test_files_survive_in_the_order_of_a_bundle_or_not_at_all(boot: Boot) -> None:
     machine = await boot("cli")
-    await machine.client.wait_ready(30)
+    await machine.client.wait_ready(READY_S)
     await machine.sh("mkdir -p ~/.acme.json")
 
     with pytest.raises(CaptureRefused, match="not a regular file"):

@@ -8,6 +8,7 @@ import pytest
 
 from polydev.domain.session import Reason
 from polydev.errors import AgentError, SessionFailed
+from polydev.guest.agent.browser.assist import IDLE_S
 from polydev.guest.protocol import (
     AssistStep,
     EventKind,
@@ -17,7 +18,7 @@ from polydev.guest.protocol import (
     Prompt,
 )
 from tests.integration.guest import tools
-from tests.integration.guest.machine import Boot, Machine
+from tests.integration.guest.machine import READY_S, Boot, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ PLAN = LoginPlan(
 
 async def _ready(boot: Boot, tool: str) -> Machine:
     machine = await boot("browser", tools={"acme": tool})
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
     return machine
 
 
@@ -87,19 +88,41 @@ async def test_neither_console_nor_events_hold_a_code_state_or_token(boot: Boot)
 
 async def test_nothing_is_clicked_while_the_person_is_at_work(boot: Boot) -> None:
     machine = await _ready(boot, tools.LOGIN)
-    await machine.client.start_login(PLAN)
+    clock = asyncio.get_running_loop().time
+    sent: list[float] = []
+    answered: list[float] = []
 
     async def work() -> None:
         while True:
+            sent.append(clock())
             await machine.client.activity()
+            answered.append(clock())
             await asyncio.sleep(0.2)
 
-    working = asyncio.create_task(work())
-    await machine.event(EventKind.PAGE_SHOWN)
-    with pytest.raises(TimeoutError):
-        await machine.event(EventKind.ASSIST_CLICKED, within_s=3.5)
+    def longest_pause() -> float:
+        """Each is told at some time between these two."""
+        ends = (*answered[1:], clock())
+        return max(end - start for start, end in zip(sent, ends, strict=False))
 
-    working.cancel()
+    for _ in range(5):
+        sent.clear()
+        answered.clear()
+        await machine.client.start_login(PLAN)
+        working = asyncio.create_task(work())
+        await machine.event(EventKind.PAGE_SHOWN)
+        try:
+            await machine.event(EventKind.ASSIST_CLICKED, within_s=3.5)
+        except TimeoutError:
+            break
+        finally:
+            pause_s = longest_pause()
+            working.cancel()
+        # A host so busy that it held us up for that long was right to click: again.
+        assert pause_s >= IDLE_S
+        await machine.client.end_login()
+    else:
+        pytest.fail("this host is too busy for a person to be at work")
+
     await machine.event(EventKind.ASSIST_CLICKED)
 
 
@@ -123,7 +146,7 @@ async def test_a_chromium_that_is_killed_comes_back_on_the_login_page(boot: Boot
 
     event = await machine.event(EventKind.BROWSER_RESTARTED)
     assert event.data == {"restored": True}
-    health = await machine.client.wait_ready(60)
+    health = await machine.client.wait_ready(READY_S)
     assert {u.name: u.restarts for u in health.units}["chromium"] == 1
     # The login itself has not noticed.
     assert (await machine.client.login_status()).state == "running"
@@ -134,7 +157,7 @@ async def test_an_agent_that_is_killed_drives_the_same_chromium_again(boot: Boot
     browser = await machine.pid_of("/usr/lib/chromium/chromium")
 
     await machine.kill("/usr/bin/python3 -IS /opt/polydev/agent/bin/agent")
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
     await machine.client.start_login(PLAN)
 
     await machine.event(EventKind.LOGIN_EXITED, exit=0)
@@ -164,7 +187,7 @@ async def test_a_denied_sign_in_is_recognised(boot: Boot) -> None:
 
 async def test_a_tool_that_is_not_installed_is_a_reason(boot: Boot) -> None:
     machine = await boot("browser")
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
 
     with pytest.raises(SessionFailed) as failed:
         await machine.client.start_login(PLAN)
@@ -184,7 +207,7 @@ async def test_only_pages_that_the_plan_allows_are_opened(boot: Boot) -> None:
     )
 
     await machine.client.start_login(dataclasses.replace(PLAN, argv=("acme", *refused)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "asked" not in (await machine.client.login_status()).tail:
             await asyncio.sleep(0.05)
 
@@ -201,8 +224,7 @@ async def test_a_second_login_waits_for_the_end_of_the_first(boot: Boot) -> None
         await machine.client.start_login(PLAN)
 
     await machine.client.end_login()
-    code, _ = await machine.sh("pgrep -x sleep")
-    assert code == 1
+    await machine.until_gone("sleep")
     await machine.client.start_login(PLAN)
 
 
@@ -216,12 +238,12 @@ async def test_a_login_that_is_lost_with_its_agent_is_told(boot: Boot) -> None:
     await machine.client.start_login(PLAN)
 
     await machine.kill("/usr/bin/python3 -IS /opt/polydev/agent/bin/agent")
-    await machine.client.wait_ready(60)
+    await machine.client.wait_ready(READY_S)
 
     event = await machine.event(EventKind.LOGIN_EXITED)
     assert event.data["exit"] == -1
     status = await machine.client.login_status()
     assert (status.state, status.manifest_satisfied) == ("exited", False)
     # The tool has ended with its terminal, so another login can have the same callback port.
-    assert (await machine.sh("pgrep -x sleep"))[0] == 1
+    await machine.until_gone("sleep")
     await machine.client.start_login(PLAN)

@@ -26,7 +26,7 @@ async def test_output_comes_while_the_program_runs(cli: Machine) -> None:
     request = ExecRequest(("sh", "-c", "echo first; sleep 600"))
     stream = cli.client.exec(request)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first = await anext(stream)
 
     assert first.data == b"first\n"
@@ -40,9 +40,7 @@ async def test_a_client_that_goes_away_ends_the_whole_process_group(cli: Machine
 
     await stream.aclose()
 
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x sleep"))[0] == 0:
-            await asyncio.sleep(0.02)
+    await cli.until_gone("sleep")
 
 
 async def test_time_and_output_are_limited(cli: Machine) -> None:
@@ -55,7 +53,7 @@ async def test_time_and_output_are_limited(cli: Machine) -> None:
 
 
 async def test_a_program_that_leaves_children_behind_ends_its_stream(cli: Machine) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         code, out = await run(cli.client, "sh", "-c", "sleep 603 & echo done")
 
     assert (code, out) == (0, "done\n")
@@ -64,8 +62,9 @@ async def test_a_program_that_leaves_children_behind_ends_its_stream(cli: Machin
 async def test_a_daemon_that_goes_on_talking_does_not_hold_the_stream(cli: Machine) -> None:
     talks = "setsid sh -c 'while :; do echo again; sleep 0.5; done' & echo done"
 
-    async with asyncio.timeout(15):
-        request = ExecRequest(("sh", "-c", talks), timeout_s=2)
+    async with asyncio.timeout(60):
+        # Time enough for the shell to end by itself on a busy host.
+        request = ExecRequest(("sh", "-c", talks), timeout_s=6)
         chunks = [chunk async for chunk in cli.client.exec(request)]
 
     assert b"done\n" in b"".join(chunk.data for chunk in chunks)
@@ -120,7 +119,7 @@ async def test_a_terminal_passes_bytes_sizes_and_the_exit_code(cli: Machine) -> 
         ("sh", "-c", "stty size; read line; stty size; exit 3"), columns=90, rows=20
     )
 
-    async with await cli.client.pty(request) as pty, asyncio.timeout(10):
+    async with await cli.client.pty(request) as pty, asyncio.timeout(60):
         output = aiter(pty)
         said = b""
         while b"20 90" not in said:
@@ -140,38 +139,28 @@ async def test_closing_a_terminal_ends_what_runs_in_it(cli: Machine) -> None:
 
     await pty.close()
 
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x sleep"))[0] == 0:
-            await asyncio.sleep(0.02)
+    await cli.until_gone("sleep")
 
 
 @pytest.mark.parametrize("line", ["sleep 605", "sleep 605 &", "sleep 605 & disown"])
 async def test_closing_a_terminal_hangs_up_a_shells_jobs(cli: Machine, line: str) -> None:
     pty = await cli.client.pty(PtyRequest(("/bin/bash", "--norc", "-i")))
     await pty.send(f"{line}\r".encode())
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x sleep"))[0] != 0:
-            await asyncio.sleep(0.02)
+    await cli.until_there("sleep")
 
     await pty.close()
 
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x sleep"))[0] == 0:
-            await asyncio.sleep(0.02)
+    await cli.until_gone("sleep")
 
 
 async def test_what_asked_to_outlive_its_terminal_does(cli: Machine) -> None:
     pty = await cli.client.pty(PtyRequest(("/bin/bash", "--norc", "-i")))
     await pty.send(b"nohup sleep 606 &\r")
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x sleep"))[0] != 0:
-            await asyncio.sleep(0.02)
+    await cli.until_there("sleep")
 
     await pty.close()
 
-    async with asyncio.timeout(10):
-        while (await cli.sh("pgrep -x bash"))[0] == 0:
-            await asyncio.sleep(0.02)
+    await cli.until_gone("bash")
     assert (await cli.sh("pgrep -x sleep"))[0] == 0
 
 
@@ -189,7 +178,7 @@ async def test_programs_ignore_and_block_no_signal_and_inherit_no_descriptor(
 
 
 async def test_a_shell_has_job_control_and_no_proxy_bypass(cli: Machine) -> None:
-    async with await cli.client.pty(PtyRequest(("/bin/bash", "-i"))) as pty, asyncio.timeout(10):
+    async with await cli.client.pty(PtyRequest(("/bin/bash", "-i"))) as pty, asyncio.timeout(60):
         await pty.send(b"set -o | grep monitor; echo $HTTPS_PROXY; exit\r")
         said = b"".join([data async for data in pty])
 

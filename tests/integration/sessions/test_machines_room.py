@@ -8,6 +8,7 @@ import pytest
 from polydev.domain.machine import MachineKind
 from polydev.domain.session import Reason, SessionState
 from polydev.errors import TooMany
+from polydev.store.records import MachineRecord
 from polydev.store.repositories import receipts
 from tests.session_world import MakeWorld, World
 
@@ -137,3 +138,40 @@ async def test_a_place_that_another_took_meanwhile_leaves_the_credential_stored(
     assert session.credential_id is not None
     await world.server.credentials.deliver(world.user_id, session.credential_id)
     assert len(world.host.of(MachineKind.CLI)) == 1
+
+
+async def test_a_place_given_back_for_one_persons_cli_machine_is_nobody_elses(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sign-ins reach a full host's delivery, and one asks for a place just when the other has
+    given its browser machine's back."""
+    world = await make_world(**machines(2))
+    bob = await world.person("bob")
+    world.host.hangs.add("capture")
+    started = [await world.start(), await world.start(bob)]
+    given_back, bob_has_asked = asyncio.Event(), asyncio.Event()
+    give_back = world.server.journey.ending.give_back
+    cli_machine = world.server.machines.cli_machine
+
+    async def give_back_and_wait(session_id: str) -> None:
+        await give_back(session_id)
+        if session_id == started[0]:
+            given_back.set()
+            await bob_has_asked.wait()
+
+    async def ask_later(user_id: str) -> MachineRecord:
+        if user_id != bob:
+            return await cli_machine(user_id)
+        await given_back.wait()
+        try:
+            return await cli_machine(user_id)
+        finally:
+            bob_has_asked.set()
+
+    monkeypatch.setattr(world.server.journey.ending, "give_back", give_back_and_wait)
+    monkeypatch.setattr(world.server.machines, "cli_machine", ask_later)
+    for session_id in started:
+        await world.until(session_id, SessionState.CAPTURING)
+    world.host.hangs.release("capture")
+    ended = [await world.over(session_id) for session_id in started]
+    assert [session.state for session in ended] == [SessionState.COMPLETED] * 2

@@ -16,8 +16,10 @@ from polydev.sessions import workflow
 from polydev.sessions.steps import STEPS
 from polydev.store.repositories import credentials, machines, receipts, sessions
 from tests.fake_machines import TOKEN_FILE, token_file
-from tests.session_world import PROVIDER, MakeWorld, World
+from tests.session_world import PATIENCE_S, PROVIDER, MakeWorld, World
 
+AT_ONCE_S = 30.0
+"""Half of the shortest time after which a step that was told nothing would end by itself."""
 OUTDATED = "Polydev was updated during the sign-in. Start again."
 
 
@@ -40,7 +42,7 @@ class Halt:
         monkeypatch.setattr(workflow, "STEPS", tuple(steps))
 
     async def reached(self) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             await self._here.wait()
         self._monkeypatch.setattr(workflow, "STEPS", STEPS)
 
@@ -120,7 +122,7 @@ async def test_a_tool_that_quit_before_its_page_is_told_at_once_after_a_kill(
     """The exit is in the timeline already, so it is not told a second time."""
     world.host.quits = "this version is out of date"
     session_id = await killed_after_the_exit_was_told(world, monkeypatch, "start_login")
-    session = await world.over(session_id, timeout_s=5)
+    session = await world.over(session_id, timeout_s=AT_ONCE_S)
     assert (session.state, session.reason) == (SessionState.FAILED, Reason.CLI_EXITED_EARLY)
     assert session.detail == "this version is out of date"
 
@@ -135,7 +137,7 @@ async def test_a_login_that_was_turned_down_is_told_at_once_after_a_kill(
     session_id = await killed_after_the_exit_was_told(
         world, monkeypatch, "await_person", denied=denied
     )
-    session = await world.over(session_id, timeout_s=5)
+    session = await world.over(session_id, timeout_s=AT_ONCE_S)
     assert (session.state, session.reason) == (SessionState.FAILED, reason)
     assert session.detail == "no entry"
 
@@ -159,7 +161,7 @@ async def killed_after_the_exit_was_told(
         if step == "await_person":
             await world.until(session_id, SessionState.AWAITING_USER)
             world.host.the(MachineKind.BROWSER).end(3, "no entry", denied=denied)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await told.wait()
         await world.kill()
     await world.up()
@@ -231,7 +233,7 @@ async def test_an_ended_session_of_an_older_version_still_loses_its_machine(
 
     monkeypatch.setattr(world.server.journey.ending, "release", never)
     session_id = await world.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await released.wait()
     await world.kill()
     monkeypatch.setattr(workflow, "APPLICATION_VERSION", "2")

@@ -156,7 +156,7 @@ async def test_waiting_for_a_machine_that_never_listens_ends_with_the_time() -> 
     client = AgentClient(nobody, Secret("token"))
 
     with pytest.raises(MachineNotReady) as error:
-        await client.wait_ready(0.2)
+        await client.wait_ready(1)  # long enough for one try wherever this process is held up
     assert "nobody listens" in error.value.detail
 
 
@@ -226,7 +226,7 @@ async def test_a_burst_is_forgotten_after_its_span() -> None:
 async def test_an_exec_whose_agent_never_ends_it_ends_by_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client_module, "_EXEC_GRACE_S", 0.2)
+    monkeypatch.setattr(client_module, "_EXEC_GRACE_S", 1.5)
     ends: list[socket.socket] = []
     drip = json.dumps({"out": base64.b64encode(b"x").decode()}).encode() + b"\n"
     tasks: list[asyncio.Task[None]] = []
@@ -251,7 +251,7 @@ async def test_an_exec_whose_agent_never_ends_it_ends_by_its_time(
     client = AgentClient(dial, Secret("token"))
 
     with pytest.raises(AgentUnreachable, match="does not come to an end"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for _ in client.exec(ExecRequest(("x",), timeout_s=0.1)):
                 pass
     await client.close()

@@ -30,7 +30,7 @@ async def watch(tmp_path: Path) -> AsyncIterator[Callable[..., Settled]]:
 
 
 async def _next(settled: Settled) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await settled.get()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ JOINS = (
 @pytest.fixture(params=PLACES, ids="-".join)
 def support(request: pytest.FixtureRequest) -> Iterator[CgroupSupport]:
     version, controller = request.param
-    base = cgroups.ROOT / controller / f"polydev-test-{os.getpid()}"
+    base = cgroups.ROOT / controller / f"polydev-test-{secrets.token_hex(8)}"
     wanted = "cgroup.controllers" if version == "v2" else "tasks"
     if os.geteuid() != 0 or not (base.parent / wanted).exists():
         pytest.skip("not this host's version, or not ours to use")
@@ -48,17 +49,17 @@ async def test_all_that_joined_is_killed_and_the_folder_goes(support: CgroupSupp
     assert process.stdout is not None
     assert process.stdout.readline() == b"\n"
 
-    assert await cgroups.end(support, "inc_one", timeout_s=10)
+    assert await cgroups.end(support, "inc_one", timeout_s=60)
 
     assert process.wait() == -9
     assert not Path(groups[0].path).exists()
-    assert await cgroups.end(support, "inc_one", timeout_s=10)
+    assert await cgroups.end(support, "inc_one", timeout_s=60)
 
 
 async def test_nobody_joins_what_has_been_ended(support: CgroupSupport) -> None:
     groups = cgroups.plan(support, "inc_one", LIMITS)
     cgroups.make(groups)
-    assert await cgroups.end(support, "inc_one", timeout_s=10)
+    assert await cgroups.end(support, "inc_one", timeout_s=60)
     with pytest.raises(FileNotFoundError):
         cgroups.join(groups)
 
@@ -66,12 +67,12 @@ async def test_nobody_joins_what_has_been_ended(support: CgroupSupport) -> None:
 async def test_only_empty_folders_of_the_dead_are_swept(support: CgroupSupport) -> None:
     for incarnation in ("inc_used", "inc_dead", "inc_young"):
         cgroups.make(cgroups.plan(support, incarnation, LIMITS))
-    process = await asyncio.create_subprocess_exec("sleep", "60")
+    process = await asyncio.create_subprocess_exec("sleep", "600")
     (support.bases[0] / "inc_used" / "cgroup.procs").write_text(str(process.pid))
 
     cgroups.sweep(support, lambda: {"inc_young"})
 
     assert cgroups.incarnations(support) == {"inc_used", "inc_young"}
     for incarnation in ("inc_used", "inc_young"):
-        assert await cgroups.end(support, incarnation, timeout_s=10)
+        assert await cgroups.end(support, incarnation, timeout_s=60)
     await process.wait()

@@ -9,11 +9,11 @@ async def spawn(*argv: str) -> asyncio.subprocess.Process:
 
 
 async def test_a_process_ends_on_sigterm() -> None:
-    process = await spawn("sleep", "60")
+    process = await spawn("sleep", "600")
     ref = ProcessRef.of(process.pid)
     assert ref is not None
     assert ref.alive()
-    await end_process(ref, grace_s=5)
+    await end_process(ref, grace_s=60)
     assert not ref.alive()
     assert await process.wait() == -15
 
@@ -29,14 +29,14 @@ async def test_a_process_that_ignores_sigterm_is_killed() -> None:
 
 
 async def test_a_successor_with_the_same_number_is_left_alone() -> None:
-    process = await spawn("sleep", "60")
+    process = await spawn("sleep", "600")
     ref = ProcessRef.of(process.pid)
     assert ref is not None
     earlier = ProcessRef(ref.pid, ref.start_ticks - 1)
     assert not earlier.alive()
     await end_process(earlier, grace_s=0.1)
     assert ref.alive()
-    await end_process(ref, grace_s=5)
+    await end_process(ref, grace_s=60)
     await process.wait()
 
 
@@ -59,7 +59,7 @@ def test_no_process_has_no_name() -> None:
 
 
 async def test_all_that_is_found_is_killed_until_nothing_is() -> None:
-    made: list[asyncio.subprocess.Process] = [await spawn("sleep", "60") for _ in range(2)]
+    made: list[asyncio.subprocess.Process] = [await spawn("sleep", "600") for _ in range(2)]
     rounds = 0
 
     def find() -> list[ProcessRef]:
@@ -68,7 +68,7 @@ async def test_all_that_is_found_is_killed_until_nothing_is() -> None:
         refs = [ProcessRef.of(process.pid) for process in made]
         return [ref for ref in refs if ref is not None and ref.alive()]
 
-    assert await kill_all(find, timeout_s=5)
+    assert await kill_all(find, timeout_s=60)
     assert rounds == 2
     assert [await process.wait() for process in made] == [-9, -9]
 

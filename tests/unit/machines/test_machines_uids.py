@@ -75,9 +75,10 @@ def test_ids_of_running_processes_are_busy_and_those_of_ended_ones_are_not() -> 
     assert os.geteuid() in busy_uids()
     if os.geteuid() != 0:
         pytest.skip("only root can become another user to try this")
-    process = subprocess.Popen(["/bin/sleep", "60"], user=398_765, group=398_765, extra_groups=[])
-    assert 398_765 in busy_uids()
+    user = 200_000_000 + os.getpid()  # nobody else's, also not of a test run beside this one
+    process = subprocess.Popen(["/bin/sleep", "600"], user=user, group=user, extra_groups=[])
+    assert user in busy_uids()
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert 398_765 not in busy_uids(), "a zombie runs nothing"
+    assert user not in busy_uids(), "a zombie runs nothing"
     process.wait()

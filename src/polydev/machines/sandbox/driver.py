@@ -24,10 +24,10 @@ from polydev.machines.sandbox.host_check import check_host
 from polydev.machines.sandbox.keeper import KeeperConfig
 from polydev.machines.sandbox.launch import Launch
 from polydev.machines.sandbox.layout import MachinePaths
-from polydev.machines.sandbox.marks import KEEPER_MODULE, carriers, living
+from polydev.machines.sandbox.marks import KEEPER_MODULE, carriers, dying, living
 from polydev.machines.sandbox.remove import remove_tree
 from polydev.machines.sandbox.root import Shared, bwrap_argv, data_files, seal
-from polydev.machines.sandbox.uids import Lease
+from polydev.machines.sandbox.uids import Lease, uid_of
 
 _SOCKETS = {Channel.AGENT: Path(AGENT_SOCKET).name, Channel.DISPLAY: Path(DISPLAY_SOCKET).name}
 _SUPERVISOR = "/opt/polydev/agent/bin/supervisor"
@@ -80,7 +80,7 @@ class SandboxDriver(Driver):
                     own.close()  # the keeper holds it, if it came to be
         except BaseException as error:
             with contextlib.suppress(MachineError):
-                await asyncio.shield(self._end(spec.incarnation))
+                await asyncio.shield(self._end(spec.machine_id, spec.incarnation))
                 if not existed:
                     await asyncio.shield(asyncio.to_thread(remove_tree, paths.folder))
             if not isinstance(error, OSError):
@@ -191,19 +191,26 @@ class SandboxDriver(Driver):
     async def stop(self, state: DriverState) -> None:
         await end_process(_keeper(state), grace_s=5)
         # Killed hard, a keeper leaves its machine to the kernel: see it gone before saying so.
-        await self._end(str(state["incarnation"]))
+        await self._end(str(state["machine_id"]), str(state["incarnation"]))
         if "init_pid" not in state:
             return
         await end_process(_init(state), grace_s=0.1)
         if not await wait_gone(_init(state), timeout_s=_END_S):
             raise MachineError(f"Machine {state['machine_id']} does not end.")
 
-    async def _end(self, incarnation: str) -> None:
+    async def _end(self, machine_id: str, incarnation: str) -> None:
         """Kill what there is of an incarnation, whoever still knows of it. Its keeper is no more,
         or dies of this too."""
         ended = await kill_all(lambda: carriers(incarnation), timeout_s=_END_S)
         if not await cgroups.end(self._cgroups, incarnation, timeout_s=_END_S) or not ended:
             raise MachineError(f"Processes of incarnation {incarnation} do not end.")
+        # Its init may have been dying before it was looked for; all in the machine still runs until
+        # that is gone.
+        folder = self._paths(machine_id).folder
+        own = self._own_users and folder.exists()
+        for ref in dying(uid_of(folder) if own else os.geteuid()):
+            if not await wait_gone(ref, timeout_s=_END_S):
+                raise MachineError(f"Processes of machine {machine_id} do not end.")
 
     async def destroy(self, machine_id: str, state: DriverState | None) -> None:
         paths = self._paths(machine_id)

@@ -5,6 +5,7 @@ had. A guest may give such a name to its own processes, which harms nobody else'
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from polydev.machines.processes import ProcessRef
@@ -21,6 +22,20 @@ def name_of(incarnation: str) -> str:
 def carriers(incarnation: str) -> list[ProcessRef]:
     """The running processes of this incarnation: keeper and bubblewrap."""
     return [ref for ref, carried in _marked() if carried == incarnation]
+
+
+def dying(uid: int) -> list[ProcessRef]:
+    """The processes of this user that are just ending: they have lost their command lines, and so
+    nobody can tell whose they were."""
+    found: list[ProcessRef] = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        ref = ProcessRef.of(int(entry.name))
+        with suppress(OSError):
+            if ref is not None and entry.stat().st_uid == uid and ref.ending():
+                found.append(ref)
+    return found
 
 
 def living() -> set[str]:

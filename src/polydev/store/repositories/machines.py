@@ -163,9 +163,15 @@ async def count_alive(tx: AsyncSession, executor_id: str, *, besides: str | None
     return int(await tx.scalar(query) or 0)
 
 
-async def places_to_come(tx: AsyncSession, executor_id: str) -> int:
+async def places_to_come(
+    tx: AsyncSession, executor_id: str, *, given_back: bool = False, besides: str | None = None
+) -> int:
     """How many CLI machines the live sign-ins of this host will yet start: one for each person
-    who has none running. A sign-in without a machine may become any host's."""
+    who has none running. A sign-in without a machine may become any host's.
+
+    ``given_back``: only for sign-ins whose browser machine has made room for it. ``besides``: not
+    counting this person's.
+    """
     machine, cli = aliased(MachineRow), aliased(MachineRow)
     query = (
         select(func.count(SessionRow.user_id.distinct()))
@@ -182,6 +188,10 @@ async def places_to_come(tx: AsyncSession, executor_id: str) -> int:
             machine.id.is_(None) | (machine.executor_id == executor_id),
         )
     )
+    if given_back:
+        query = query.where(SessionRow.machine_gone_at.is_not(None))
+    if besides is not None:
+        query = query.where(SessionRow.user_id != besides)
     return int(await tx.scalar(query) or 0)
 
 
