@@ -23,6 +23,7 @@ debian_packages=(
 if [[ -n ${POLYDEV_SETUP_TESTS:-} ]]; then # set by scripts/test and scripts/lint
   debian_packages+=(
     postgresql # the tests start one of their own, as an ordinary user
+    procps     # pgrep: what runs in a machine
     shellcheck # for these scripts
   )
 fi

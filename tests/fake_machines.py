@@ -89,6 +89,8 @@ class Guest:
     """The tool needs nobody: it signs in as soon as it has opened its page."""
     quits: str | None = None
     """The tool's last words, which it says instead of opening a page."""
+    silent: bool = False
+    """Its agent takes every call and answers none about its health."""
     status_ended: str | None = None
     """The limit that ended the status command."""
 
@@ -112,6 +114,8 @@ class Guest:
         path = target.partition("?")[0]
         match method, path:
             case "GET", protocol.HEALTH:
+                if self.silent:
+                    await asyncio.Event().wait()
                 await self.hangs.at(f"ready {self.spec.kind.value}")
                 yield dumps(Health(True, self.spec.kind.value, (), 1.0))
             case "GET", protocol.LOGIN:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import httpx
 
 from polydev.cli.failures import ServerProblem, Unreachable
-from polydev.errors import NotFound
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -132,20 +131,6 @@ def parse(model: type[Model], data: object) -> Model:
             "unexpected_answer",
             f"The server's answer is not one that this version understands ({model.__name__}: "
             f"{where}). Use the same version of Polydev on both sides.",
-        ) from None
-
-
-@contextmanager
-def naming(kind: str, given: str) -> Generator[None]:
-    """Around a call that has nothing but an id to it: one that is no id at all names nothing, and
-    the server's words for that are about its shape."""
-    try:
-        yield
-    except ServerProblem as problem:
-        if problem.http_status != 422:
-            raise
-        raise NotFound(
-            f"There is no {kind} {given[:64]!r}. `polydev {kind}s list` shows those there are."
         ) from None
 
 

@@ -8,6 +8,7 @@ import typer
 
 from polydev.cli.base import Json, Yes, confirm, group, with_api
 from polydev.cli.exits import Exit
+from polydev.cli.failures import naming
 from polydev.cli.output import fields, print_json, say, table
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def show(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("credential", credential):
             return await api.get(await _path(api, credential))
 
@@ -80,8 +79,6 @@ def verify(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("credential", credential):
             return await api.post(f"{await _path(api, credential)}/verify", slow=True)
 
@@ -112,8 +109,6 @@ def deliver(credential: Which, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("credential", credential):
             return await api.post(f"{await _path(api, credential)}/deliver", slow=True)
 
@@ -131,8 +126,6 @@ def revoke(credential: Which, yes: Yes = False, as_json: Json = False) -> None:
     confirm(f"Erase the credential {credential!r}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("credential", credential):
             return await api.delete(await _path(api, credential))
 

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import typer
@@ -43,6 +45,20 @@ class Failed(PolydevError):
     """The command ran and the answer is no."""
 
     code = "failed"
+
+
+@contextmanager
+def naming(kind: str, given: str) -> Generator[None]:
+    """Around a call that has nothing but an id to it: one that is no id at all names nothing, and
+    the server's words for that are about its shape."""
+    try:
+        yield
+    except ServerProblem as problem:
+        if problem.http_status != 422:
+            raise
+        raise NotFound(
+            f"There is no {kind} {given[:64]!r}. `polydev {kind}s list` shows those there are."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from polydev.cli.base import Json, Yes, confirm, group, with_api
+from polydev.cli.failures import naming
 from polydev.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def revoke(
     confirm(f"Revoke {key_id}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("key", key_id):
             return await api.delete(f"/api/keys/{quote(key_id, safe='')}")
 

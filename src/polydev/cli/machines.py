@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from polydev.cli.base import Json, Yes, confirm, group, with_api
+from polydev.cli.failures import naming
 from polydev.cli.output import fields, print_json, say, table
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def show(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("machine", machine_id):
             return await api.get(_path(machine_id))
 
@@ -82,8 +81,6 @@ def console(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("machine", machine_id):
             return await api.get(f"{_path(machine_id)}/console")
 
@@ -105,8 +102,6 @@ def hibernate(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("machine", machine_id):
             return await api.post(f"{_path(machine_id)}/hibernate", slow=True)
 
@@ -121,8 +116,6 @@ def resume(machine_id: MachineId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("machine", machine_id):
             return await api.post(f"{_path(machine_id)}/resume", slow=True)
 
@@ -138,8 +131,6 @@ def destroy(machine_id: MachineId, yes: Yes = False, as_json: Json = False) -> N
     confirm(f"Destroy {machine_id} with everything in its home?", yes=yes)
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("machine", machine_id):
             return await api.delete(_path(machine_id))
 

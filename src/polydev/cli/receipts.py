@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from polydev.cli.base import Json, group, with_api
+from polydev.cli.failures import naming
 from polydev.cli.output import fields, print_json, table
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ def show(
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("receipt", receipt_id):
             return await api.get(f"/api/receipts/{quote(receipt_id, safe='')}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polydev.cli.base import Json, group, with_api
+from polydev.cli.failures import naming
 from polydev.cli.output import fields, print_json, say, table
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ def show(
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         tail = "/console" if console else ""
         with naming("session", session_id):
             return await api.get(f"/api/auth/session/{_segment(session_id)}{tail}")
@@ -91,8 +90,6 @@ def cancel(session_id: SessionId, as_json: Json = False) -> None:
     """
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("session", session_id):
             return await api.post(f"/api/auth/session/{_segment(session_id)}/cancel")
 

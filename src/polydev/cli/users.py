@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from polydev.cli.base import Json, Yes, confirm, group, with_api
+from polydev.cli.failures import naming
 from polydev.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
@@ -88,8 +89,6 @@ def remove(
     confirm(f"Disable {user_id}?", yes=yes)
 
     async def work(api: Api) -> Any:
-        from polydev.cli.client import naming
-
         with naming("user", user_id):
             return await api.delete(f"/api/users/{quote(user_id, safe='')}")
 

@@ -169,7 +169,8 @@ STORED_TEXT: Final = (
     "The credential is stored: `polydev credentials deliver {provider}` puts it into your CLI "
     "machine, `polydev credentials revoke {provider}` erases it."
 )
-"""Added to the details of every end but completion, once the session has stored a credential."""
+"""Added to the details, once the session has stored a credential, of every end but completion and
+a vault that cannot open it."""
 
 
 class TransitionRefused(ValueError):

@@ -94,10 +94,13 @@ class AgentClient:
 
     # The machine
 
-    async def health(self, *, wait_s: float = 0) -> Health:
-        """Its health, held back until it is ready or hopeless for at most ``wait_s``."""
+    async def health(self, *, wait_s: float = 0, grace_s: float = 10) -> Health:
+        """Its health, held back until it is ready or hopeless for at most ``wait_s``.
+
+        Raises `AgentUnreachable` when nothing came for ``grace_s`` beyond that.
+        """
         target = f"{protocol.HEALTH}?wait={wait_s:.3f}" if wait_s else protocol.HEALTH
-        raw = await self._http.fetch("GET", target, max_bytes=_SMALL, timeout_s=wait_s + 10)
+        raw = await self._http.fetch("GET", target, max_bytes=_SMALL, timeout_s=wait_s + grace_s)
         return _decoded(Health, raw)
 
     async def wait_ready(self, timeout_s: float) -> Health:

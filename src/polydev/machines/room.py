@@ -1,8 +1,9 @@
 """How many machines run at once on this host, and for whom the last places are.
 
 A person whose sign-in has begun will need a CLI machine at its end: with no place for it they
-would have signed in for nothing. So the warm pool leaves those places free, and a warm machine
-gives way to a machine that somebody waits for.
+would have signed in for nothing. So the warm pool leaves those places free, a warm machine gives
+way to a machine that somebody waits for, and what a sign-in's browser machine gives back is for
+its person alone.
 """
 
 import asyncio
@@ -49,7 +50,6 @@ class Room:
         while True:
             async with self._db.transaction() as tx:
                 used = await rows.count_alive(tx, self._executor_id, besides=besides)
-                # A place that a browser machine has given back is for its person's CLI machine.
                 used += await rows.places_to_come(
                     tx, self._executor_id, given_back=user_id is not None, besides=user_id
                 )

@@ -18,7 +18,7 @@ log = structlog.get_logger("polydev.journey")
 
 
 class Ending:
-    """Both verbs are idempotent: a crash between or in them makes them run again."""
+    """Each verb is idempotent: a crash between or in them makes them run again."""
 
     def __init__(self, db: Database, machines: MachineManager, watchers: Watchers) -> None:
         self._db = db
@@ -49,27 +49,27 @@ class Ending:
 
     async def release(self, session_id: str) -> None:
         """The browser machine is destroyed, and whoever watches hears that it is over."""
-        await self.give_back(session_id)
-        self._watchers.notify(session_id)
+        await self.give_back(session_id, "its session has ended")
         self._watchers.ended(session_id)
 
-    async def give_back(self, session_id: str) -> None:
+    async def give_back(self, session_id: str, why: str) -> None:
         """The browser machine is destroyed, and the session and receipt say when."""
         session = await session_of(self._db, session_id)
         if session.machine_id is not None and session.machine_gone_at is None:
-            await self._destroy_surely(session.machine_id)
+            await self._destroy_surely(session.machine_id, why)
             async with self._db.transaction() as tx:
                 gone_at = await sessions.set_machine_gone(tx, session_id)
                 await sessions.add_event(
                     tx, session_id, "machine_gone", {"machineId": session.machine_id}
                 )
                 await receipts.set_machine_gone(tx, session_id, gone_at)
+        self._watchers.notify(session_id)
 
-    async def _destroy_surely(self, machine_id: str) -> None:
+    async def _destroy_surely(self, machine_id: str, why: str) -> None:
         pause = 1.0
         while True:
             try:
-                await self._machines.destroy_machine(machine_id, "its session has ended")
+                await self._machines.destroy_machine(machine_id, why)
             except (MachineError, OSError) as error:
                 log.exception("machine.destroy_failed", machine_id=machine_id, error=str(error))
                 await asyncio.sleep(pause)

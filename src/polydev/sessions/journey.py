@@ -207,6 +207,17 @@ class Journey:
         await self._credentials.make_receipt(session_id)
         self._watchers.notify(session_id)
 
+    async def _cli_machine(self, session: SessionRecord) -> MachineRecord:
+        """The person's CLI machine. On a full host it gets the browser machine's place, which has
+        nothing left to do once its files are in the vault."""
+        try:
+            with contextlib.suppress(TooMany):
+                return await self._machines.cli_machine(session.user_id)
+            await self.ending.give_back(session.id, "its place was needed")
+            return await self._machines.cli_machine(session.user_id)
+        except (TooMany, MachineError) as error:
+            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
+
     # What the workflow asks
 
     async def enter(self, session_id: str, state: SessionState) -> None:
@@ -225,17 +236,6 @@ class Journey:
         """Return once somebody has asked to cancel, on this host or another."""
         while not await self.cancel_requested(session_id):
             await self._watchers.wait_cancel(session_id, timeout_s=_CANCEL_POLL_S)
-
-    async def _cli_machine(self, session: SessionRecord) -> MachineRecord:
-        """The person's CLI machine. On a full host it gets the browser machine's place, which has
-        nothing left to do once its files are in the vault."""
-        try:
-            with contextlib.suppress(TooMany):
-                return await self._machines.cli_machine(session.user_id)
-            await self.ending.give_back(session.id)
-            return await self._machines.cli_machine(session.user_id)
-        except (TooMany, MachineError) as error:
-            raise SessionFailed(Reason.CLI_MACHINE_FAILED, detail=error.detail) from error
 
     # Rows
 

@@ -132,7 +132,8 @@ class SessionService:
             record = await sessions.get(tx, user_id, session_id)
         if record is None:
             raise NotFound(f"There is no session {session_id}.")
-        if record.machine_id is None or record.ended_at is not None:
+        gone = record.ended_at is not None or record.machine_gone_at is not None
+        if record.machine_id is None or gone:
             raise Conflict("This session has no live view now.")
         machine = await self._machines.get(record.machine_id)
         if machine.state is not MachineState.READY:

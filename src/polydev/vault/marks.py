@@ -80,12 +80,32 @@ class Marks:
         Raises:
             VaultError: it is missing, or its content is not what was written with this key.
         """
-        return self._load()
+        try:
+            kept: Any = json.loads(self._path.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            raise VaultError(
+                f"{self._path} is missing. It shows whether the database is an older copy, so "
+                "Polydev does not go on without it. Restore it from your backup, or run `polydev "
+                "vault accept-current`, which says what is given up."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise VaultError(f"{self._path} cannot be read; {_RESTORE}") from error
+        fields = cast("dict[str, Any]", kept) if isinstance(kept, dict) else {}
+        tag = fields.pop("tag", None)
+        if not isinstance(tag, str) or not hmac.compare_digest(
+            tag.encode(), self._keyring.mark(_canonical(fields)).encode()
+        ):
+            raise VaultError(
+                f"{self._path} does not belong to this key file or was changed; {_RESTORE}"
+            )
+        # Authenticated, so of the form that `_save` gave it.
+        audit = fields["audit"]
+        return Content(fields["marks"], AuditLine(*audit) if audit else None)
 
     def known(self, credential_id: str) -> int:
         """The newest version seen; 0 for none. To be asked *before* the row is read: a version
         stored between the two then looks newer than the mark, not older."""
-        return self._load().versions.get(credential_id, 0)
+        return self.read().versions.get(credential_id, 0)
 
     def check(self, credential_id: str, version: int, known: int) -> None:
         """Refuse a row that is older than what ``known`` said; raise the mark to a newer one."""
@@ -134,34 +154,11 @@ class Marks:
     @contextlib.contextmanager
     def _changing(self) -> Generator[Content]:
         with self._lock():
-            content = self._load()
+            content = self.read()
             before = replace(content, versions=dict(content.versions))
             yield content
             if content != before:
                 self._save(content)
-
-    def _load(self) -> Content:
-        try:
-            kept: Any = json.loads(self._path.read_text(encoding="ascii"))
-        except FileNotFoundError:
-            raise VaultError(
-                f"{self._path} is missing. It shows whether the database is an older copy, so "
-                "Polydev does not go on without it. Restore it from your backup, or run `polydev "
-                "vault accept-current`, which says what is given up."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise VaultError(f"{self._path} cannot be read; {_RESTORE}") from error
-        fields = cast("dict[str, Any]", kept) if isinstance(kept, dict) else {}
-        tag = fields.pop("tag", None)
-        if not isinstance(tag, str) or not hmac.compare_digest(
-            tag.encode(), self._keyring.mark(_canonical(fields)).encode()
-        ):
-            raise VaultError(
-                f"{self._path} does not belong to this key file or was changed; {_RESTORE}"
-            )
-        # Authenticated, so of the form that `_save` gave it.
-        audit = fields["audit"]
-        return Content(fields["marks"], AuditLine(*audit) if audit else None)
 
     def _save(self, content: Content) -> None:
         audit = [content.audit.seq, content.audit.hash] if content.audit else None

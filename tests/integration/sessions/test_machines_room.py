@@ -105,6 +105,9 @@ async def test_the_browser_machines_place_becomes_the_cli_machines(make_world: M
     assert len(world.host.of(MachineKind.CLI)) == 1
     async with world.server.db.reading() as tx:
         (receipt,) = await receipts.list_of(tx, world.user_id)
+    assert session.machine_id is not None
+    browser = await world.server.machines.get(session.machine_id)
+    assert browser.detail == "its place was needed"
     assert session.machine_gone_at is not None
     assert receipt.body["machine_gone_at"] == session.machine_gone_at.isoformat()
 
@@ -153,8 +156,8 @@ async def test_a_place_given_back_for_one_persons_cli_machine_is_nobody_elses(
     give_back = world.server.journey.ending.give_back
     cli_machine = world.server.machines.cli_machine
 
-    async def give_back_and_wait(session_id: str) -> None:
-        await give_back(session_id)
+    async def give_back_and_wait(session_id: str, why: str) -> None:
+        await give_back(session_id, why)
         if session_id == started[0]:
             given_back.set()
             await bob_has_asked.wait()

@@ -1,7 +1,7 @@
-import { Button, Center, Group, Paper, Stack, Text, Title } from "@mantine/core";
+import { Button, Group, Text, Title } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "react-router";
-import { Logo } from "../components/Logo";
+import { Entry } from "./Entry";
 import { dropToken, meQuery, replaceByToken } from "./me";
 
 /** A link of one person's, opened where another is signed in: nobody is swapped in silence. */
@@ -20,29 +20,22 @@ export function OtherPerson({ sentence }: { sentence: string }) {
     void queries.resetQueries(meQuery);
   };
   return (
-    <Center mih="100dvh" p="md" component="main">
-      <Stack gap="xl" maw={440} w="100%">
-        <Logo size={30} />
-        <Paper p="xl" withBorder shadow="sm">
-          <Stack gap="md">
-            <Title order={1} size="h3">
-              This link is another person's
-            </Title>
-            <Text>{sentence}</Text>
-            <Text size="sm" c="dimmed">
-              What you sign in afterwards goes to whoever is signed in here.
-            </Text>
-            <Group>
-              <Button variant="default" data-autofocus onClick={stay}>
-                Stay signed in
-              </Button>
-              <Button color="red" onClick={replace} data-testid="replace-person">
-                Sign out and use the link
-              </Button>
-            </Group>
-          </Stack>
-        </Paper>
-      </Stack>
-    </Center>
+    <Entry>
+      <Title order={1} size="h3">
+        This link is another person's
+      </Title>
+      <Text>{sentence}</Text>
+      <Text size="sm" c="dimmed">
+        What you sign in afterwards goes to whoever is signed in here.
+      </Text>
+      <Group>
+        <Button variant="default" data-autofocus onClick={stay}>
+          Stay signed in
+        </Button>
+        <Button color="red" onClick={replace} data-testid="replace-person">
+          Sign out and use the link
+        </Button>
+      </Group>
+    </Entry>
   );
 }

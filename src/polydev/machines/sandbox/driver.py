@@ -206,11 +206,17 @@ class SandboxDriver(Driver):
             raise MachineError(f"Processes of incarnation {incarnation} do not end.")
         # Its init may have been dying before it was looked for; all in the machine still runs until
         # that is gone.
-        folder = self._paths(machine_id).folder
-        own = self._own_users and folder.exists()
-        for ref in dying(uid_of(folder) if own else os.geteuid()):
+        uid = self._uid_of(machine_id)
+        for ref in dying(uid) if uid is not None else ():
             if not await wait_gone(ref, timeout_s=_END_S):
                 raise MachineError(f"Processes of machine {machine_id} do not end.")
+
+    def _uid_of(self, machine_id: str) -> int | None:
+        """The user of its processes; None for a machine that has no folder, and so none."""
+        folder = self._paths(machine_id).folder
+        if not folder.exists():
+            return None
+        return uid_of(folder) if self._own_users else os.geteuid()
 
     async def destroy(self, machine_id: str, state: DriverState | None) -> None:
         paths = self._paths(machine_id)
