@@ -239,3 +239,5 @@ def _result_of(person: "asyncio.Task[None]") -> None:
         person.result()
     except PlaywrightTimeout as error:
         raise DemoFailed("the scripted person did not find their way in the live view") from error
+    except Exception as error:
+        raise DemoFailed(f"the scripted person's browser did not work: {error}") from error

@@ -14,6 +14,7 @@ debian_packages=(
   ca-certificates             # what machines trust
   chromium                    # the browser of browser machines
   fonts-dejavu-core           # something to draw pages with
+  libatomic1                  # of the Node that Playwright brings, the demo's and the tests' person
   libnss3-tools               # certutil: an extra CA for Chromium
   openbox                     # window manager
   python3                     # runs the guest agent

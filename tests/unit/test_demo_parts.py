@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from demo.ending import end_keepers, leave_nothing, remove_folder
-from demo.journey import Demo
+from demo.journey import Demo, DemoFailed, _result_of
 from demo.server import Running, ServerFailed, _until_it_answers
 from polydev.machines.processes import ProcessRef
 
@@ -88,3 +88,13 @@ async def test_a_server_of_somebody_else_is_not_taken_for_ours(tmp_path: Path):
         with pytest.raises(ServerFailed, match="Port 4000 is taken"):
             await _until_it_answers(running, ours)
     assert any(b"/api/keys" in line for line in asked)
+
+
+async def test_a_browser_that_does_not_start_is_told_in_a_sentence():
+    async def person() -> None:
+        raise OSError("the driver has no library")
+
+    task = asyncio.create_task(person())
+    await asyncio.wait({task})
+    with pytest.raises(DemoFailed, match=r"browser did not work: the driver has no library$"):
+        _result_of(task)
