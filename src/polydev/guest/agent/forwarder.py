@@ -40,12 +40,14 @@ async def serve_forwarder(
     if started is not None:
         started.set_result(server.sockets[0].getsockname()[:2])
     try:
-        async with server:
-            await server.serve_forever()
+        await asyncio.get_running_loop().create_future()
     finally:
+        # Cut first: from Python 3.12 on a server waits for its connections to end by themselves.
+        server.close()
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        await server.wait_closed()
 
 
 async def _forward(
