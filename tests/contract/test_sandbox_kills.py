@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import random
@@ -14,10 +15,12 @@ import pytest
 from polydev.domain.machine import MachineKind
 from polydev.errors import MachineError
 from polydev.machines.cgroups import CgroupSupport, incarnations
+from polydev.machines.driver import DriverState, Running
 from polydev.machines.processes import ProcessRef
 from polydev.machines.sandbox.driver import SandboxDriver
 from polydev.machines.sandbox.marks import carriers
-from tests.contract.machines import Machines
+from tests.contract.machines import READY_S, Machines
+from tests.machines import make_sandbox_driver
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +106,22 @@ def _processes_of(user: int) -> list[str]:
                 if f"\nUid:\t{user}\t" in status and "\nState:\tZ" not in status:
                     found.append((entry / "cmdline").read_text())
     return found
+
+
+async def test_a_machine_outlives_the_loop_that_started_it(
+    machines: Machines, state_dir: Path
+) -> None:
+    """As it does a server that is stopped: what asyncio itself starts, it kills with its loop."""
+    spec = machines.spec(MachineKind.CLI)
+
+    def a_server_comes_and_goes() -> DriverState:
+        state = asyncio.run(make_sandbox_driver(state_dir).start(spec))
+        gc.collect()
+        return state
+
+    state = await asyncio.to_thread(a_server_comes_and_goes)
+    machines.made[spec.machine_id] = state
+    client = machines.client(spec, state)
+    await client.wait_ready(READY_S)
+    assert isinstance(await machines.driver.poll(state), Running)
+    await client.close()

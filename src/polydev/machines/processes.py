@@ -101,8 +101,8 @@ def _kill(ref: ProcessRef) -> None:
         os.close(fd)
 
 
-async def wait_gone(ref: ProcessRef, *, timeout_s: float) -> bool:
-    """Wait until the process has ended; False if it has not within the time."""
+async def wait_gone(ref: ProcessRef, *, timeout_s: float | None) -> bool:
+    """Wait until the process has ended; False if it has not within the time (None: for ever)."""
     try:
         fd = os.pidfd_open(ref.pid)
     except ProcessLookupError:
@@ -113,7 +113,7 @@ async def wait_gone(ref: ProcessRef, *, timeout_s: float) -> bool:
         os.close(fd)
 
 
-async def _wait_pidfd(fd: int, timeout_s: float) -> bool:
+async def _wait_pidfd(fd: int, timeout_s: float | None) -> bool:
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, cast
 
@@ -178,13 +180,28 @@ def prepare_sqlite(dbapi_connection: Any, record: object) -> None:
     cursor = dbapi_connection.cursor()
     for pragma in (
         f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
         "synchronous=FULL",  # the vault's marks rely on a commit that outlives a power cut
         "foreign_keys=ON",
         "secure_delete=ON",  # an erased ciphertext is overwritten, not only unlinked
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """The one pragma that does not wait by itself: two who open a new file at once both hold it
+    when they want it for themselves, and SQLite then tells one of them that it is locked."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def begin_sqlite(connection: Connection) -> None:

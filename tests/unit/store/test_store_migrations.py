@@ -1,12 +1,16 @@
 """The schema: what the migrations make is what the models say, on both databases."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from polydev.errors import SettingsError
 from polydev.store import migrate
+from polydev.store.database import prepare_sqlite
 from polydev.store.urls import DatabaseUrl
 
 
@@ -32,6 +36,22 @@ def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
         for done in [threads.submit(migrate.upgrade, empty_url) for _ in range(4)]:
             done.result()
     migrate.check(empty_url)
+
+
+def test_a_new_sqlite_file_that_another_process_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        closing(sqlite3.connect(file, check_same_thread=False)) as ours,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        waiting = thread.submit(prepare_sqlite, ours, None)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        other.execute("COMMIT")
+        waiting.result(timeout=60)
+        assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_an_empty_database_is_refused_with_the_command_that_mends_it(empty_url: str) -> None:

@@ -18,6 +18,7 @@ from polydev.machines import cgroups
 from polydev.machines.driver import Driver, DriverState, Exited, Finding, Leftover, Running
 from polydev.machines.processes import ProcessRef, end_process, kill_all, wait_gone
 from polydev.machines.sandbox.console import read_end
+from polydev.machines.sandbox.detached import Detached
 from polydev.machines.sandbox.dial import dial_socket
 from polydev.machines.sandbox.folders import make_folders
 from polydev.machines.sandbox.host_check import check_host
@@ -57,7 +58,7 @@ class SandboxDriver(Driver):
         self._cgroups = cgroups.detect()
         self._own_users = os.geteuid() == 0
         self._folders_lock = asyncio.Lock()
-        self._reapers: set[asyncio.Task[int]] = set()
+        self._reapers: set[asyncio.Task[None]] = set()
 
     def _paths(self, machine_id: str) -> MachinePaths:
         return MachinePaths(self._options.state_dir, machine_id)
@@ -118,37 +119,21 @@ class SandboxDriver(Driver):
             console=str(paths.console),
             egress_log=str(paths.egress_log),
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            KEEPER_MODULE,
-            spec.machine_id,
-            spec.incarnation,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=() if own is None else (own.fd,),
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        keeper = Detached(
+            [sys.executable, "-I", "-m", KEEPER_MODULE, spec.machine_id, spec.incarnation],
+            config.to_json(),
+            () if own is None else (own.fd,),
         )
-        ref = ProcessRef.of(process.pid)
-        assert ref is not None, "a child that nobody has waited for"  # noqa: S101 - an invariant
-        reaper = asyncio.create_task(process.wait())
+        ref = keeper.ref
+        reaper = asyncio.create_task(keeper.reap())
         self._reapers.add(reaper)
         reaper.add_done_callback(self._reapers.discard)
         try:
-            assert process.stdin is not None  # noqa: S101 - asked for with PIPE above
-            assert process.stdout is not None  # noqa: S101
-            process.stdin.write(config.to_json())
-            process.stdin.write_eof()
             async with asyncio.timeout(30):
-                line = await process.stdout.readline()
-            init_pid = _init_pid(line)
+                init_pid = _init_pid(await keeper.first_line())
         except BaseException as error:
             await asyncio.shield(end_process(ref, grace_s=1))
-            if isinstance(error, TimeoutError | ConnectionError):
+            if isinstance(error, TimeoutError):
                 raise MachineError("The sandbox's keeper did not answer.") from error
             raise
         state: DriverState = {
