@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from polydev.settings import Settings
+
+_WORDS: Final[dict[Any, str]] = {
+    str: "text",
+    SecretStr: "secret text",
+    tuple: "list of text",
+    dict: "mapping",
+}
 
 
 def _type_name(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
-    name = kind.__name__ if isinstance(kind, type) else str(kind)
-    for verbose, plain in (("pathlib.", ""), ("pydantic.types.SecretStr", "secret text")):
-        name = name.replace(verbose, plain)
-    name = name.replace(" | None", "").replace("tuple[str, ...]", "list of text")
-    return {"str": "text", "dict[str, str]": "mapping"}.get(name, name)
+    if get_origin(kind) in {Union, UnionType}:  # with None; an empty default says that
+        (kind,) = (part for part in get_args(kind) if part is not NoneType)
+    plain = get_origin(kind) or kind
+    return _WORDS.get(plain) or str(plain.__name__)
 
 
 def describe() -> list[tuple[str, str, str, str]]:
